@@ -1,0 +1,117 @@
+// The closed table of pglease's own errors: what the client is told, what the log says, and whether waiting helps.
+
+/** transient: clients wait up to query_wait_timeout; permanent: they fail at once while retries go on; final: concerns one connection only. */
+export type ErrorClass = 'transient' | 'permanent' | 'final'
+
+export interface ErrorRow {
+  readonly sqlstate: string
+  readonly class: ErrorClass
+  /** For the client; `%s` is the detail's place. */
+  readonly text: string
+}
+
+const row = (sqlstate: string, kind: ErrorClass, text: string): ErrorRow => ({ sqlstate, class: kind, text })
+
+export const ERRORS = {
+  // one client connection (pgbouncer's texts, FATAL 08P01)
+  no_such_database: row('08P01', 'final', 'no such database: %s'),
+  too_many_clients: row('08P01', 'final', 'no more connections allowed (max_client_conn)'),
+  unsupported_startup_parameter: row('08P01', 'final', 'unsupported startup parameter: %s'),
+  unsupported_startup_option: row('08P01', 'final', 'unsupported startup parameter in options: %s'),
+  bad_startup_packet: row('08P01', 'final', 'bad startup packet: %s'),
+  old_protocol: row('08P01', 'final', 'old V2 protocol not supported'),
+  protocol_violation: row('08P01', 'final', 'protocol violation: %s'),
+  message_too_large: row('08P01', 'final', 'message too large: %s'),
+  replication_not_supported: row('08P01', 'final', 'replication connections are not supported'),
+  client_login_timeout: row('08P01', 'final', 'client_login_timeout'),
+  client_login_timeout_server_down: row('08P01', 'final', 'client_login_timeout (server down)'),
+  query_wait_timeout: row('08P01', 'final', 'query_wait_timeout'),
+  shutting_down: row('57P01', 'final', 'pooler is shutting down'),
+  server_shutting_down: row('08P01', 'final', 'server shutting down'),
+  server_lost: row('08006', 'final', 'server conn crashed?'),
+  bad_parameter: row('08P01', 'final', 'cannot set a session parameter: %s'),
+  named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
+  // a pool that can't log in
+  login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
+  connect_refused: row('08006', 'transient', 'connection to the server failed: %s'),
+  connect_timeout: row('08006', 'transient', 'connection to the server timed out: %s'),
+  host_not_found: row('08006', 'transient', 'host name could not be resolved: %s'),
+  server_starting: row('57P03', 'transient', 'the server is starting up: %s'),
+  server_full: row('53300', 'transient', 'the server has no free connection: %s'),
+  login_refused: row('28P01', 'transient', 'the server refused the credential: %s'),
+  login_refused_for_good: row('28P01', 'permanent', 'the server refused the credential: %s'),
+  database_missing: row('3D000', 'permanent', 'the server has no such database: %s'),
+  login_not_permitted: row('42501', 'permanent', 'the server refused the login: %s'),
+  tls_failed: row('08006', 'permanent', 'TLS to the server failed: %s'),
+  auth_method_refused: row('28000', 'permanent', 'the server asked for an authentication method that server_require_auth forbids: %s'),
+  server_misbehaved: row('08P01', 'permanent', 'the server broke the protocol: %s'),
+  connect_query_failed: row('08P01', 'permanent', 'connect_query failed: %s'),
+  role_gone: row('42704', 'transient', 'the role of this connection no longer exists: %s'),
+  // Vault
+  vault_unreachable: row('08006', 'transient', 'Vault is unreachable: %s'),
+  vault_unavailable: row('08006', 'transient', 'Vault cannot answer now: %s'),
+  vault_bad_request: row('08006', 'permanent', 'Vault refused the request: %s'),
+  vault_denied: row('08006', 'permanent', 'Vault denied access: %s'),
+  vault_path_missing: row('08006', 'permanent', 'Vault has nothing at this path: %s'),
+  vault_login_failed: row('08006', 'permanent', 'the login to Vault failed: %s'),
+  vault_bad_answer: row('08006', 'permanent', 'Vault answered something unexpected: %s'),
+  vault_lease_unusable: row('08006', 'permanent', 'the lease cannot be used: %s'),
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** The client's text of `code` with `detail` in its place. */
+export function errorText(code: ErrorCode, detail = ''): string {
+  return ERRORS[code].text.replace('%s', () => detail)
+}
+
+/** An error of the table. `detail` never holds a secret. */
+export class PgleaseError extends Error {
+  override readonly name = 'PgleaseError'
+  readonly code: ErrorCode
+  readonly detail: string
+  constructor(code: ErrorCode, detail = '') {
+    super(errorText(code, detail))
+    this.code = code
+    this.detail = detail
+  }
+  get sqlstate(): string {
+    return ERRORS[this.code].sqlstate
+  }
+  get class(): ErrorClass {
+    return ERRORS[this.code].class
+  }
+}
+
+/** Why a connection was closed: log field `reason` and metric label of `connections_closed_total`. */
+export const CLOSE_REASONS = [
+  // clients
+  'client_terminated',
+  'client_lost',
+  'client_login_failed',
+  'client_login_timeout',
+  'client_protocol_violation',
+  'client_limit',
+  'query_wait_timeout',
+  'probe',
+  'cancel_request',
+  'server_lost_in_transaction',
+  'idle_at_shutdown',
+  'shutdown_now',
+  // links
+  'server_closed',
+  'server_fatal',
+  'server_protocol_violation',
+  'login_failed',
+  'connect_timeout',
+  'check_failed',
+  'client_gone_with_query',
+  'server_lifetime',
+  'server_idle_timeout',
+  'rotated',
+  'role_gone',
+  'parameters_failed',
+  'pool_closed',
+] as const
+
+export type CloseReason = (typeof CLOSE_REASONS)[number]
