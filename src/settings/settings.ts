@@ -1,0 +1,60 @@
+// The effective settings: what every other part of pglease is handed. Durations are milliseconds, sizes bytes, 0 = off.
+import type { Secret } from '../secret.ts'
+import type { GLOBAL_ROWS } from './declarations.ts'
+import type { ValueOf } from './row.ts'
+
+type Globals = { readonly [Name in keyof typeof GLOBAL_ROWS]: ValueOf<(typeof GLOBAL_ROWS)[Name]> }
+
+export type SslMode = Globals['server_tls_sslmode']
+export type ServerAuth = Globals['server_require_auth'][number]
+export type VaultAuthMethod = Globals['vault_auth_method']
+
+/** One database with every default resolved. Frozen. */
+export interface DatabaseSettings {
+  /** The key in the configuration: what clients ask for, and the label of metrics. */
+  readonly name: string
+  /** Host name, address, or (beginning with `/`) the directory of a unix socket. */
+  readonly host: string
+  readonly port: number
+  readonly dbname: string
+  readonly user: string | undefined
+  readonly password: Secret | undefined
+  /** Checked: relative, no empty, `.` or `..` segments. Undefined = `user` is set. */
+  readonly vault_path: string | undefined
+  /** 0 = no limit. */
+  readonly pool_size: number
+  readonly pool_mode: Globals['pool_mode']
+  readonly server_lifetime: number
+  readonly connect_query: string | undefined
+  readonly server_role: string | undefined
+  /** `disable` for a unix socket. */
+  readonly server_tls_sslmode: SslMode
+  readonly server_tls_ca_file: string | undefined
+  readonly server_tls_cert_file: string | undefined
+  readonly server_tls_key_file: string | undefined
+  readonly server_require_auth: readonly ServerAuth[]
+}
+
+/** Every setting of the process under its own name, every default resolved, and the databases by name. Frozen. */
+export interface Settings extends Globals {
+  readonly databases: ReadonlyMap<string, DatabaseSettings>
+}
+
+/** Something in the configuration that keeps pglease from starting. No text ever holds a secret. */
+export interface Mistake {
+  /** Setting, e.g. `listen_port` or `databases.app.vault_path`. */
+  readonly setting: string
+  /** Where it came from: `built-in`, `file config.yaml:12`, `VAULT_ADDR`, `--listen-port`, or '' when it is missing. */
+  readonly source: string
+  readonly problem: string
+  /** What to do, an imperative sentence. */
+  readonly fix: string
+}
+
+export interface LoadedSettings {
+  readonly settings: Settings
+  /** Source of every effective value by its path (`listen_port`, `databases.app.host`); same texts as Mistake.source. */
+  readonly sources: ReadonlyMap<string, string>
+  /** What deserves attention though pglease starts; for the log and `check`. */
+  readonly warnings: readonly string[]
+}
