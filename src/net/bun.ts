@@ -1,0 +1,238 @@
+// The network on Bun's native sockets: the data path with the least JavaScript between kernel and relay.
+import { systemClock, type Timer } from '../clock.ts'
+import { addressText, codeOf, hostPort, transportError } from './address.ts'
+import { type BunEndpoint, type BunSocket, type BunSocketHandlers, bunRuntime } from './bun_types.ts'
+import { EarlyEvents } from './early_events.ts'
+import { SendQueue } from './send_queue.ts'
+import {
+  type Address,
+  type Listener,
+  type Network,
+  type PeerCertificate,
+  type TlsOptions,
+  type Transport,
+  type TransportEnd,
+  TransportError,
+  type TransportHandler,
+} from './transport.ts'
+
+/** Queued bytes from which on `write` answers false. */
+const HIGH_WATER_BYTES = 256 * 1024
+const DEFAULT_LINGER_MS = 5000
+
+type Socket = BunSocket<BunTransport>
+
+class BunTransport implements Transport {
+  secure = false
+  readonly remoteAddress: string
+  handler: TransportHandler
+  /** The socket whose events count: after the upgrade the raw one is deaf. */
+  socket: Socket
+  #queue: SendQueue | undefined
+  #aboveHighWater = false
+  #state: 'open' | 'ending' | 'destroyed' | 'closed' = 'open'
+  #halfClosed = false
+  #failure: Error | undefined
+  #linger: Timer | undefined
+
+  constructor(socket: Socket, address: Address | undefined) {
+    this.socket = socket
+    this.handler = new EarlyEvents()
+    this.remoteAddress = address?.kind === 'unix' ? addressText(address) : hostPort(socket.remoteAddress, socket.remotePort)
+    if (address?.kind !== 'unix') {
+      socket.setNoDelay(true)
+      socket.setKeepAlive(true, 0)
+    }
+  }
+
+  setHandler(handler: TransportHandler): void {
+    const previous = this.handler
+    this.handler = handler
+    if (previous instanceof EarlyEvents) previous.replay(() => this.handler)
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#state !== 'open') return true
+    const queue = this.#queue
+    if (queue !== undefined && queue.length > 0) return this.#enqueue(queue, bytes, 0)
+    const taken = this.socket.write(bytes)
+    if (taken === bytes.length || taken < 0) return true
+    this.#queue = queue ?? new SendQueue()
+    return this.#enqueue(this.#queue, bytes, taken)
+  }
+
+  #enqueue(queue: SendQueue, bytes: Uint8Array, offset: number): boolean {
+    queue.append(bytes, offset)
+    if (queue.length < HIGH_WATER_BYTES) return true
+    this.#aboveHighWater = true
+    return false
+  }
+
+  pause(): void {
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
+  }
+
+  startTls(_options: TlsOptions): Promise<void> {
+    this.destroy()
+    return Promise.reject(new TransportError('ENOTSUP', 'no TLS on this network'))
+  }
+
+  peerCertificate(): PeerCertificate | undefined {
+    return undefined
+  }
+
+  end(lingerMs = DEFAULT_LINGER_MS): void {
+    if (this.#state !== 'open') return
+    this.#state = 'ending'
+    this.#linger = systemClock.after(lingerMs, () => this.destroy())
+    // the peer's end is only seen by reading up to it
+    this.socket.resume()
+    if (this.#queue === undefined || this.#queue.length === 0) this.#halfClose()
+  }
+
+  #halfClose(): void {
+    this.#halfClosed = true
+    this.socket.shutdown()
+  }
+
+  destroy(): void {
+    if (this.#state === 'closed' || this.#state === 'destroyed') return
+    this.#state = 'destroyed'
+    this.#queue = undefined
+    this.socket.terminate()
+  }
+
+  received(chunk: Buffer): void {
+    if (this.#state !== 'destroyed') this.handler.data(chunk)
+  }
+
+  writable(): void {
+    const queue = this.#queue
+    if (queue === undefined || queue.length === 0) return
+    while (queue.length > 0) {
+      const head = queue.head()
+      const taken = this.socket.write(head)
+      if (taken < 0) {
+        queue.clear()
+        return
+      }
+      queue.consume(taken)
+      if (taken < head.length) return
+    }
+    if (this.#state === 'ending' && !this.#halfClosed) this.#halfClose()
+    if (!this.#aboveHighWater) return
+    this.#aboveHighWater = false
+    if (this.#state === 'open') this.handler.drain()
+  }
+
+  peerEnded(): void {
+    if (this.#state !== 'destroyed') this.handler.end()
+  }
+
+  failed(error: Error): void {
+    this.#failure ??= error
+    // no code: thrown by a handler, which must not leave a half-alive connection behind
+    if (codeOf(error) !== '') return
+    this.destroy()
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+
+  closed(error: Error | undefined): void {
+    if (this.#state === 'closed') return
+    const end = this.#describeEnd(error)
+    this.#state = 'closed'
+    this.#queue = undefined
+    this.#linger?.cancel()
+    if (end.kind === 'local') queueMicrotask(() => this.handler.close(end))
+    else this.handler.close(end)
+  }
+
+  #describeEnd(error: Error | undefined): TransportEnd {
+    if (this.#state === 'destroyed') return { kind: 'local', code: '', message: 'closed by us' }
+    const failure = this.#failure ?? error
+    if (failure !== undefined) return { kind: 'error', code: codeOf(failure), message: failure.message }
+    return this.#state === 'ending'
+      ? { kind: 'local', code: '', message: 'closed by us' }
+      : { kind: 'remote', code: '', message: 'closed by the peer' }
+  }
+}
+
+/** One object for all sockets. A raw socket under TLS still fires: only the transport's present socket is heard. */
+const events = {
+  data(socket: Socket, chunk: Buffer): void {
+    const transport = socket.data
+    if (transport.socket === socket) transport.received(chunk)
+  },
+  drain(socket: Socket): void {
+    const transport = socket.data
+    if (transport.socket === socket) transport.writable()
+  },
+  end(socket: Socket): void {
+    const transport = socket.data
+    if (transport.socket === socket) transport.peerEnded()
+  },
+  close(socket: Socket, error?: Error): void {
+    const transport = socket.data
+    if (transport?.socket === socket) transport.closed(error)
+  },
+  error(socket: Socket, error: Error): void {
+    const transport = socket.data
+    if (transport?.socket === socket) transport.failed(error)
+  },
+} satisfies BunSocketHandlers<BunTransport>
+
+const endpoint = (address: Address): BunEndpoint =>
+  address.kind === 'unix' ? { unix: address.path } : { hostname: address.host, port: address.port }
+
+/** The network of a process that runs on Bun. */
+export function bunNetwork(): Network {
+  const runtime = bunRuntime
+  if (runtime === undefined) throw new Error('not running on Bun')
+  return {
+    connect(address, signal) {
+      return new Promise((resolve, reject) => {
+        const abandoned = () => reject(new TransportError('ABORT_ERR', `connect to ${addressText(address)}: abandoned`))
+        if (signal?.aborted) return abandoned()
+        signal?.addEventListener('abort', abandoned, { once: true })
+        const open = (socket: Socket) => {
+          signal?.removeEventListener('abort', abandoned)
+          if (signal?.aborted) return socket.terminate()
+          socket.data = new BunTransport(socket, address)
+          resolve(socket.data)
+        }
+        const failed = (error: unknown) => {
+          signal?.removeEventListener('abort', abandoned)
+          reject(transportError(error, `connect to ${addressText(address)}`, 'ECONNFAILED'))
+        }
+        runtime
+          .connect<BunTransport>({
+            ...endpoint(address),
+            data: undefined as unknown as BunTransport,
+            allowHalfOpen: true,
+            socket: { ...events, open, connectError: (_socket, error) => failed(error) },
+          })
+          .catch(failed)
+      })
+    },
+
+    async listen(address, accept) {
+      const open = (socket: Socket) => {
+        socket.data = new BunTransport(socket, address)
+        accept(socket.data)
+      }
+      try {
+        const listener = runtime.listen<BunTransport>({ ...endpoint(address), allowHalfOpen: true, socket: { ...events, open } })
+        const real: Address = address.kind === 'unix' ? address : { kind: 'tcp', host: address.host, port: listener.port ?? address.port }
+        return { address: real, close: () => listener.stop() } satisfies Listener
+      } catch (error) {
+        throw transportError(error, `listen on ${addressText(address)}`, 'ELISTEN')
+      }
+    },
+  }
+}
