@@ -1,15 +1,19 @@
 // The network on Bun's native sockets: the data path with the least JavaScript between kernel and relay.
 import { systemClock, type Timer } from '../clock.ts'
 import { addressText, codeOf, hostPort, transportError } from './address.ts'
-import { type BunEndpoint, type BunSocket, type BunSocketHandlers, bunRuntime } from './bun_types.ts'
+import { type BunEndpoint, type BunSocket, type BunSocketHandlers, type BunTlsOptions, bunRuntime } from './bun_types.ts'
 import { EarlyEvents } from './early_events.ts'
 import { SendQueue } from './send_queue.ts'
+import { removeStaleSocket, withMode } from './socket_file.ts'
+import { acceptsPeer, alpnWire, checkClientOptions, strictness } from './tls.ts'
 import {
   type Address,
   type Listener,
   type Network,
   type PeerCertificate,
+  type TlsClientOptions,
   type TlsOptions,
+  type TlsServerOptions,
   type Transport,
   type TransportEnd,
   TransportError,
@@ -21,6 +25,14 @@ const HIGH_WATER_BYTES = 256 * 1024
 const DEFAULT_LINGER_MS = 5000
 
 type Socket = BunSocket<BunTransport>
+
+interface Handshake {
+  readonly role: TlsOptions['role']
+  /** How strictly the peer's certificate is judged. */
+  readonly verify: TlsClientOptions['verify']
+  readonly resolve: () => void
+  readonly reject: (error: TransportError) => void
+}
 
 class BunTransport implements Transport {
   secure = false
@@ -34,6 +46,8 @@ class BunTransport implements Transport {
   #halfClosed = false
   #failure: Error | undefined
   #linger: Timer | undefined
+  #handshake: Handshake | undefined
+  #peerVerified = false
 
   constructor(socket: Socket, address: Address | undefined) {
     this.socket = socket
@@ -76,13 +90,43 @@ class BunTransport implements Transport {
     this.socket.resume()
   }
 
-  startTls(_options: TlsOptions): Promise<void> {
-    this.destroy()
-    return Promise.reject(new TransportError('ENOTSUP', 'no TLS on this network'))
+  startTls(options: TlsOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      try {
+        if (this.#state !== 'open') throw new TransportError('EPIPE', 'TLS: the connection is closed')
+        if (this.#queue !== undefined && this.#queue.length > 0) throw new TransportError('EBUSY', 'TLS: bytes are still to be sent')
+        const tls = options.role === 'client' ? clientTls(options.client) : serverTls(options.server)
+        this.#handshake = { role: options.role, verify: strictness(options), resolve, reject }
+        this.socket = this.socket.upgradeTLS({ data: this, isServer: options.role === 'server', tls, socket: tlsEvents })[1]
+      } catch (error) {
+        this.#handshake = undefined
+        this.destroy()
+        reject(transportError(error, 'TLS', 'ERR_TLS'))
+      }
+    })
+  }
+
+  handshaken(success: boolean, error: Error | null): void {
+    const handshake = this.#handshake
+    if (handshake === undefined) return
+    const code = error === null ? '' : codeOf(error) || 'ERR_TLS'
+    const accepted = acceptsPeer(handshake.verify, code === '' && !success ? 'ERR_TLS' : code)
+    if (accepted && this.#state === 'open') {
+      this.#handshake = undefined
+      this.secure = true
+      this.#peerVerified = handshake.role === 'client' || error === null
+      handshake.resolve()
+      return
+    }
+    this.#failure ??= error ?? new TransportError('ERR_TLS', 'TLS: the handshake failed')
+    this.socket.terminate()
   }
 
   peerCertificate(): PeerCertificate | undefined {
-    return undefined
+    // a client's certificate that no authority signed is as good as none
+    if (!this.secure || !this.#peerVerified || this.#state === 'closed') return undefined
+    const certificate = this.socket.getPeerX509Certificate()
+    return certificate && { raw: certificate.raw, subject: certificate.subject, fingerprint256: certificate.fingerprint256 }
   }
 
   end(lingerMs = DEFAULT_LINGER_MS): void {
@@ -149,6 +193,9 @@ class BunTransport implements Transport {
     this.#state = 'closed'
     this.#queue = undefined
     this.#linger?.cancel()
+    const handshake = this.#handshake
+    this.#handshake = undefined
+    handshake?.reject(transportError(this.#failure ?? error ?? new Error(end.message), 'TLS handshake', 'ECONNRESET'))
     if (end.kind === 'local') queueMicrotask(() => this.handler.close(end))
     else this.handler.close(end)
   }
@@ -187,6 +234,37 @@ const events = {
   },
 } satisfies BunSocketHandlers<BunTransport>
 
+const tlsEvents: BunSocketHandlers<BunTransport> = {
+  ...events,
+  handshake(socket, success, error) {
+    socket.data.handshaken(success, error)
+  },
+}
+
+function clientTls(options: TlsClientOptions): BunTlsOptions {
+  checkClientOptions(options)
+  return {
+    serverName: options.serverName,
+    // the other modes are judged by the handshake's verdict, before anything is sent
+    rejectUnauthorized: options.verify === 'full',
+    ...(options.ca !== undefined && { ca: options.ca }),
+    ...(options.cert !== undefined && { cert: options.cert }),
+    ...(options.key !== undefined && { key: options.key.reveal() }),
+    ...(options.alpn !== undefined && options.alpn.length > 0 && { ALPNProtocols: alpnWire(options.alpn) }),
+  }
+}
+
+function serverTls(options: TlsServerOptions): BunTlsOptions {
+  return {
+    cert: options.cert,
+    key: options.key.reveal(),
+    requestCert: options.clientCertificate !== 'none',
+    rejectUnauthorized: options.clientCertificate === 'require',
+    ...(options.ca !== undefined && { ca: options.ca }),
+    ALPNProtocols: alpnWire(['postgresql']),
+  }
+}
+
 const endpoint = (address: Address): BunEndpoint =>
   address.kind === 'unix' ? { unix: address.path } : { hostname: address.host, port: address.port }
 
@@ -221,15 +299,20 @@ export function bunNetwork(): Network {
       })
     },
 
-    async listen(address, accept) {
+    async listen(address, accept, mode) {
       const open = (socket: Socket) => {
         socket.data = new BunTransport(socket, address)
         accept(socket.data)
       }
+      const bind = () => runtime.listen<BunTransport>({ ...endpoint(address), allowHalfOpen: true, socket: { ...events, open } })
       try {
-        const listener = runtime.listen<BunTransport>({ ...endpoint(address), allowHalfOpen: true, socket: { ...events, open } })
-        const real: Address = address.kind === 'unix' ? address : { kind: 'tcp', host: address.host, port: listener.port ?? address.port }
-        return { address: real, close: () => listener.stop() } satisfies Listener
+        if (address.kind === 'tcp') {
+          const listener = bind()
+          return { address: { ...address, port: listener.port ?? address.port }, close: () => listener.stop() }
+        }
+        await removeStaleSocket(address.path)
+        const listener = withMode(mode, bind)
+        return { address, close: () => listener.stop() } satisfies Listener
       } catch (error) {
         throw transportError(error, `listen on ${addressText(address)}`, 'ELISTEN')
       }
