@@ -26,9 +26,10 @@ export type ServerFinal = { readonly kind: 'ok'; readonly signature: Buffer } | 
 
 const bad = (detail: string): { kind: 'error'; detail: string } => ({ kind: 'error', detail })
 
+/** Strict: one text for each value, nothing ignored, not empty. */
 function decodeBase64(text: string): Buffer | undefined {
-  if (text === '' || !/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(text)) return undefined
-  return Buffer.from(text, 'base64')
+  const bytes = Buffer.from(text, 'base64')
+  return text !== '' && bytes.toString('base64') === text ? bytes : undefined
 }
 
 /** server-first-message: `r=nonce,s=salt,i=iterations[,extensions]`; every length is bounded. Total. */
