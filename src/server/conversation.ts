@@ -79,7 +79,7 @@ export class Conversation implements TransportHandler {
       if (read.kind === 'message') return read
       if (read.kind === 'invalid') {
         this.fail(this.violation(read.detail))
-      } else if (this.#ended) {
+      } else if (this.#ended !== undefined) {
         this.fail(this.#lostError(this.#ended))
       } else {
         await new Promise<void>((resolve) => {
