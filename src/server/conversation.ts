@@ -5,7 +5,10 @@ import type { Transport, TransportEnd, TransportHandler } from '../net/transport
 import { AUTHENTICATION_MESSAGE_LIMIT, ERROR_RESPONSE } from '../wire/codes.ts'
 import { MessageReader } from '../wire/message_reader.ts'
 import { parseFields } from '../wire/reply.ts'
-import { ServerRefusal } from './refusal.ts'
+import { ServerRefusal, safeText } from './refusal.ts'
+
+/** Of TransportEnd, for an alert or a broken record: Bun says EPROTO, Node ERR_SSL_... */
+const TLS_CODES = /^(EPROTO|ERR_SSL_)/
 
 export interface Message {
   readonly type: number
@@ -40,8 +43,8 @@ export class Conversation implements TransportHandler {
   readonly #timer: Timer | undefined
   readonly #abort: () => void
   #received = 0
-  /** How the connection ended, for a text. */
-  #ended: string | undefined
+  /** Set when the server has closed its side, or the connection broke. */
+  #ended: PgleaseError | undefined
   #failure: PgleaseError | undefined
   #finished = false
   #wake: (() => void) | undefined
@@ -80,7 +83,7 @@ export class Conversation implements TransportHandler {
       if (read.kind === 'invalid') {
         this.fail(this.violation(read.detail))
       } else if (this.#ended !== undefined) {
-        this.fail(this.#lostError(this.#ended))
+        this.fail(this.#ended)
       } else {
         await new Promise<void>((resolve) => {
           this.#wake = resolve
@@ -110,10 +113,6 @@ export class Conversation implements TransportHandler {
     this.#resume()
   }
 
-  #lostError(how: string): PgleaseError {
-    return this.error(this.#options.lost, `the connection ended during ${this.#options.what}${how}`)
-  }
-
   #resume(): void {
     const wake = this.#wake
     this.#wake = undefined
@@ -134,13 +133,20 @@ export class Conversation implements TransportHandler {
   drain(): void {}
 
   end(): void {
-    this.#ended ??= ''
+    this.#ended ??= this.#endedError(this.#options.lost, '')
     this.#resume()
   }
 
   close(end: TransportEnd): void {
-    this.#ended ??= end.code === '' ? '' : ` (${end.code})`
+    const broken = end.kind === 'error'
+    // under TLS 1.3 a server refuses the client's certificate after the handshake: no retry will help
+    const code = broken && this.#transport.secure && TLS_CODES.test(end.code) ? 'tls_failed' : this.#options.lost
+    this.#ended ??= this.#endedError(code, broken ? ` (${safeText(end.message) || end.code})` : '')
     this.#resume()
+  }
+
+  #endedError(code: ErrorCode, how: string): PgleaseError {
+    return this.error(code, `the connection ended during ${this.#options.what}${how}`)
   }
 }
 

@@ -8,6 +8,7 @@ const BY_SQLSTATE: ReadonlyMap<string, ErrorCode> = new Map([
   ['28P01', 'login_refused'],
   ['28000', 'login_refused'],
   ['3D000', 'database_missing'],
+  ['57P04', 'database_missing'],
   ['53300', 'server_full'],
   ['57P03', 'server_starting'],
 ])

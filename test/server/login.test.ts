@@ -267,6 +267,17 @@ test('a server that echoes the password or sends control characters gets neither
 test('a lost connection, a deadline and a signal end the login', async () => {
   await refused(['close'], 'connect_refused', /the connection ended during the login/)
   await refused([authenticationMessage(3), 'close'], 'connect_refused', /ended during the login/)
+  for (const [code, secure, expected] of [
+    ['ECONNRESET', true, 'connect_refused'],
+    ['EPROTO', false, 'connect_refused'],
+    ['EPROTO', true, 'tls_failed'],
+    ['ERR_SSL_TLSV1_ALERT_UNKNOWN_CA', true, 'tls_failed'],
+  ] as const) {
+    const broken = attempt(['silence'])
+    broken.near.secure = secure
+    broken.near.breakWith(code)
+    await assert.rejects(broken.promise, { code: expected, detail: `test:5432: the connection ended during the login (${code})` })
+  }
   const late = attempt(['silence'])
   await late.clock.run(4_999)
   assert.equal(late.near.closed, undefined)
