@@ -37,6 +37,7 @@ class NodeTransport implements Transport {
   #linger: Timer | undefined
   #peerVerified = false
   #paused = false
+  #handshaking = false
   #rejectHandshake: ((error: TransportError) => void) | undefined
 
   constructor(socket: Socket, address: Address) {
@@ -50,7 +51,7 @@ class NodeTransport implements Transport {
   }
 
   #listenTo(socket: Socket): void {
-    const current = () => this.#socket === socket
+    const current = () => this.#socket === socket && !this.#handshaking
     socket.on('data', (chunk: Buffer) => {
       if (current() && this.#state !== 'destroyed') this.#handler.data(chunk)
     })
@@ -64,7 +65,7 @@ class NodeTransport implements Transport {
       this.#failure ??= error
     })
     socket.on('close', () => {
-      if (current()) this.#closed()
+      if (this.#socket === socket) this.#closed()
     })
   }
 
@@ -107,6 +108,7 @@ class NodeTransport implements Transport {
         const done = (tls: TLSSocket) => {
           this.#rejectHandshake = undefined
           this.secure = true
+          this.#handshaking = false
           this.#peerVerified = options.role === 'client' || tls.authorized
           if (this.#paused) tls.pause()
           resolve()
@@ -142,6 +144,8 @@ class NodeTransport implements Transport {
 
   #upgradeServer(options: TlsServerOptions, done: (tls: TLSSocket) => void): void {
     const raw = this.#release()
+    // Deno does not notice a peer that goes away during the handshake when it may stay half-open
+    raw.allowHalfOpen = false
     // a server that never listens: only it judges client certificates, a bare TLSSocket does not
     const server = createTlsServer({
       cert: options.cert,
@@ -157,25 +161,26 @@ class NodeTransport implements Transport {
       raw.destroy()
     })
     server.once('secureConnection', (tls: TLSSocket) => {
+      raw.allowHalfOpen = true
+      tls.allowHalfOpen = true
       this.#adopt(tls, raw)
       done(tls)
     })
     server.emit('connection', raw)
   }
 
-  /** Takes our listeners off the raw socket: what it still says is ciphertext. */
+  /** From now on what the raw socket says is ciphertext. */
   #release(): Socket {
-    const raw = this.#socket
-    raw.removeAllListeners('data')
-    raw.removeAllListeners('drain')
-    raw.removeAllListeners('end')
-    return raw
+    this.#handshaking = true
+    return this.#socket
   }
 
   #adopt(tls: TLSSocket, raw: Socket): void {
     this.#socket = tls
     this.#listenTo(tls)
     raw.once('close', () => tls.destroy())
+    // Deno closes only the TLS stream when a certificate is refused
+    tls.once('close', () => raw.destroy())
   }
 
   peerCertificate(): PeerCertificate | undefined {
