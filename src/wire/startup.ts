@@ -95,8 +95,8 @@ function parseParameters(bytes: Buffer, length: number, minor: number): FirstPac
   while (position < length && bytes[position] !== 0) {
     const nameEnd = bytes.indexOf(0, position)
     const valueEnd = bytes.indexOf(0, nameEnd + 1)
-    // the last byte of the packet ends the list, so neither a name nor a value may use it
-    if (nameEnd >= length - 1 || valueEnd < 0 || valueEnd >= length - 1) return invalid('expected terminator as last byte')
+    // the last byte of the packet ends the list, so no value may end with it
+    if (valueEnd < 0 || valueEnd >= length - 1) return invalid('expected terminator as last byte')
     const name = bytes.toString('utf8', position, nameEnd)
     const value = bytes.toString('utf8', nameEnd + 1, valueEnd)
     const valueLength = valueEnd - nameEnd - 1
