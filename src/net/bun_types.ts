@@ -75,6 +75,7 @@ export interface BunRuntime {
     readonly idleTimeout: number
     readonly maxRequestBodySize: number
     readonly development: boolean
+    readonly reusePort: boolean
     fetch(request: Request): Response | Promise<Response>
     error(error: Error): Response
   }): BunHttpServer

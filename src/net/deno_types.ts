@@ -25,7 +25,6 @@ export interface DenoRuntime {
     readonly caCerts?: readonly string[]
     readonly cert?: string
     readonly key?: string
-    readonly unsafelyIgnoreCertificateErrors?: boolean
     readonly proxy?: { readonly transport: 'unix'; readonly path: string }
   }): DenoHttpClient
 }

@@ -51,10 +51,12 @@ function bunFetch(options: FetchOptions): Fetch {
 
 function denoFetch(options: FetchOptions): Fetch {
   if (options.serverName !== undefined) throw new TransportError('ENOTSUP', 'another server name than the host cannot be verified on Deno')
+  if (options.skipVerify === true) {
+    throw new TransportError('ENOTSUP', 'on Deno only its flag --unsafely-ignore-certificate-errors turns the verification off')
+  }
   const client: DenoHttpClient | undefined = denoRuntime?.createHttpClient({
     ...(options.ca !== undefined && { caCerts: certificatesOf(options.ca) }),
     ...(options.cert !== undefined && options.key !== undefined && { cert: options.cert, key: options.key.reveal() }),
-    ...(options.skipVerify === true && { unsafelyIgnoreCertificateErrors: true }),
     ...(options.unixSocket !== undefined && { proxy: { transport: 'unix' as const, path: options.unixSocket } }),
   })
   const extra = { client, redirect: 'manual' as const }

@@ -51,6 +51,8 @@ function bind(host: string, port: number, handler: FetchHandler): HttpListener {
       idleTimeout: IDLE_TIMEOUT_S,
       maxRequestBodySize: MAX_BODY_BYTES,
       development: false,
+      // outside development Bun shares the port, and two processes would answer in turn
+      reusePort: false,
       fetch: handler,
       error: failed,
     })
