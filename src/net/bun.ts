@@ -1,11 +1,12 @@
 // The network on Bun's native sockets: the data path with the least JavaScript between kernel and relay.
 import { systemClock, type Timer } from '../clock.ts'
 import { addressText, codeOf, hostPort, transportError } from './address.ts'
-import { type BunEndpoint, type BunSocket, type BunSocketHandlers, type BunTlsOptions, bunRuntime } from './bun_types.ts'
+import { clientTls, serverTls } from './bun_tls.ts'
+import { type BunEndpoint, type BunSocket, type BunSocketHandlers, bunRuntime } from './bun_types.ts'
 import { EarlyEvents } from './early_events.ts'
 import { SendQueue } from './send_queue.ts'
 import { removeStaleSocket, withMode } from './socket_file.ts'
-import { acceptsPeer, alpnWire, checkClientOptions, strictness } from './tls.ts'
+import { acceptsPeer, strictness } from './tls.ts'
 import {
   type Address,
   type Listener,
@@ -13,7 +14,6 @@ import {
   type PeerCertificate,
   type TlsClientOptions,
   type TlsOptions,
-  type TlsServerOptions,
   type Transport,
   type TransportEnd,
   TransportError,
@@ -239,30 +239,6 @@ const tlsEvents: BunSocketHandlers<BunTransport> = {
   handshake(socket, success, error) {
     socket.data.handshaken(success, error)
   },
-}
-
-function clientTls(options: TlsClientOptions): BunTlsOptions {
-  checkClientOptions(options)
-  return {
-    serverName: options.serverName,
-    // the other modes are judged by the handshake's verdict, before anything is sent
-    rejectUnauthorized: options.verify === 'full',
-    ...(options.ca !== undefined && { ca: options.ca }),
-    ...(options.cert !== undefined && { cert: options.cert }),
-    ...(options.key !== undefined && { key: options.key.reveal() }),
-    ...(options.alpn !== undefined && options.alpn.length > 0 && { ALPNProtocols: alpnWire(options.alpn) }),
-  }
-}
-
-function serverTls(options: TlsServerOptions): BunTlsOptions {
-  return {
-    cert: options.cert,
-    key: options.key.reveal(),
-    requestCert: options.clientCertificate !== 'none',
-    rejectUnauthorized: options.clientCertificate === 'require',
-    ...(options.ca !== undefined && { ca: options.ca }),
-    ALPNProtocols: alpnWire(['postgresql']),
-  }
 }
 
 const endpoint = (address: Address): BunEndpoint =>

@@ -1,9 +1,13 @@
 // What every Network must do when it connects and listens; run on each implementation by its own test file.
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import { test } from 'node:test'
+import { bunRuntime } from '../../src/net/bun_types.ts'
 import type { Address, Network, Transport } from '../../src/net/transport.ts'
 import { Recorder, rejectionCode } from './recorder.ts'
 
@@ -37,6 +41,7 @@ export function connectContract(network: Network): void {
     listener.close()
   })
   unixContract(network)
+  staleContract(network)
   manyContract(network)
 }
 
@@ -70,6 +75,29 @@ function unixContract(network: Network): void {
     writeFileSync(plain, 'precious')
     assert.equal(await rejectionCode(network.listen({ kind: 'unix', path: plain }, () => {})), 'EADDRINUSE')
     assert.ok(existsSync(plain))
+    rmSync(directory, { recursive: true })
+  })
+}
+
+function staleContract(network: Network): void {
+  test('a socket file that a killed process left behind is replaced', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'socket-'))
+    const path = join(directory, 'stale.sock')
+    const program = `import { createServer } from 'node:net'; createServer().listen(${JSON.stringify(path)}, () => console.log('up'))`
+    const child = spawn(process.execPath, bunRuntime === undefined ? ['eval', program] : ['-e', program], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    assert.ok(existsSync(path))
+    const listener = await network.listen({ kind: 'unix', path }, (transport) => transport.setHandler(new Recorder()))
+    const client = await network.connect({ kind: 'unix', path })
+    const atClient = new Recorder()
+    client.setHandler(atClient)
+    client.destroy()
+    await atClient.untilEvent('close')
+    listener.close()
     rmSync(directory, { recursive: true })
   })
 }
