@@ -43,7 +43,6 @@ function bunFetch(options: FetchOptions): Fetch {
       ...(options.serverName !== undefined && { serverName: options.serverName }),
     },
     ...(options.unixSocket !== undefined && { unix: options.unixSocket }),
-    // a proxy of the environment would see the token
     redirect: 'manual' as const,
   }
   return (input, init) => fetch(input, { ...init, ...extra })
