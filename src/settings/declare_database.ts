@@ -38,12 +38,4 @@ export const DATABASE_ROWS = {
     maximum: 100_000,
     help: 'Most server connections of this database; 0 is no limit.',
   }),
-  server_role: row<string | undefined>('text', {
-    default: undefined,
-    help: 'Role that every server connection takes on, so that what is created belongs to it and not to a leased role.',
-  }),
-  connect_query: row<string | undefined>('text', {
-    default: undefined,
-    help: 'Query that runs once on each new server connection.',
-  }),
 }

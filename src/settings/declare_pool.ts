@@ -39,7 +39,7 @@ export const POOL_ROWS = {
     default: 30_000,
     help: 'A server connection that was unused for longer is tested before a client gets it; 0 tests always.',
   }),
-  server_check_query: row<string>('text', {
+  server_check_query: row<string>('query', {
     default: '<empty>',
     help: 'The query of that test: `<empty>` is an empty query, an empty value switches the test off.',
   }),

@@ -34,4 +34,14 @@ export const SERVER_ROWS = {
     help: 'Ways in which a server may ask for the credential; any other ends the login. `password` (clear text) needs verify-full or a unix socket, `trust` is a server that asks for nothing.',
     perDatabase: true,
   }),
+  server_role: row<string | undefined>('text', {
+    default: undefined,
+    help: 'Role that every server connection takes on, so that what is created belongs to it and not to a leased role.',
+    perDatabase: true,
+  }),
+  connect_query: row<string | undefined>('query', {
+    default: undefined,
+    help: 'Query that runs once on each new server connection.',
+    perDatabase: true,
+  }),
 }

@@ -3,6 +3,7 @@
 /** How a value is written: decides the schema, what the manual says and whether it may be printed. */
 export type Kind =
   | 'text'
+  | 'query'
   | 'integer'
   | 'fraction'
   | 'boolean'
