@@ -32,11 +32,15 @@ function inRange(row: Row<unknown>, value: number, show: (bound: number) => stri
   return { value }
 }
 
-/** `30` (seconds), `500ms`, `30s`, `5m`, `1h`, `1d` as milliseconds. */
-function parseDuration(row: Row<unknown>, text: string): Parsed {
+/** `30` (seconds), `500ms`, `30s`, `5m`, `1h`, `1d` as milliseconds; undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
   const match = DURATION.exec(text)
-  if (!match) return wrong(`${quote(text)} is not a duration`, 'Write seconds (30) or a unit: 500ms, 30s, 5m, 1h.')
-  const value = Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 's']!)
+  return match ? Math.round(Number(match[1]) * DURATION_UNITS[match[2] ?? 's']!) : undefined
+}
+
+function durationOf(row: Row<unknown>, text: string): Parsed {
+  const value = parseDuration(text)
+  if (value === undefined) return wrong(`${quote(text)} is not a duration`, 'Write seconds (30) or a unit: 500ms, 30s, 5m, 1h.')
   if (value > LONGEST_DURATION_MS) return wrong('is longer than 365 days', 'Set a shorter time; 0 switches most limits off.')
   return inRange(row, value, showDuration)
 }
@@ -133,7 +137,7 @@ function parseRaw(row: Row<unknown>, raw: Raw): Parsed {
   const text = raw.trim()
   switch (row.kind) {
     case 'duration':
-      return parseDuration(row, text)
+      return durationOf(row, text)
     case 'integer':
       return parseInteger(row, text)
     case 'fraction':
