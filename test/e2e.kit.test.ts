@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import pg from 'pg'
 import { startBadWire } from './kit/bad-wire.ts'
-import { staysPending } from './kit/child.ts'
+import { poll, staysPending } from './kit/child.ts'
 import { sharedPostgres, startPostgres } from './kit/postgres.ts'
 import { rawCancel, rawConnect, rawLogin } from './kit/raw-client.ts'
 import { bind, closeStatement, copyData, copyDone, execute, parse, query, sslRequest, sync } from './kit/raw-messages.ts'
@@ -122,6 +122,10 @@ scenario('the raw client reads every kind of conversation, whole and byte by byt
     await client.until('G')
     assert.deepEqual(await client.ask(copyData('one\n'), copyDone()), ["CommandComplete 'COPY 1'", 'ReadyForQuery I'])
     client.send(query('SELECT pg_sleep(20)'))
+    await poll('the query runs', async () => {
+      const rows = await postgres.sql(`SELECT 1 FROM pg_stat_activity WHERE datname = '${database}' AND wait_event = 'PgSleep'`)
+      return rows.length > 0 ? true : undefined
+    })
     await rawCancel(wire, client.pid, client.key)
     assert.match((await client.ready()).join('\n'), /ErrorResponse .*C='57014'/)
     client.terminate()
