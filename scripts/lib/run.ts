@@ -10,6 +10,8 @@ export interface RunOptions {
   env?: Record<string, string | undefined>
   /** `inherit` shows output as it comes, `collect` only answers it, `both` does both. */
   output?: 'inherit' | 'collect' | 'both'
+  /** The process is killed after so long; no limit unless given. */
+  timeoutMs?: number
 }
 
 export interface RunResult {
@@ -46,7 +48,15 @@ export function run(command: readonly string[], options: RunOptions = {}): Promi
         if (kind === 'both') target.write(text)
       })
     }
+    const late = setTimeout(
+      () => {
+        output += `\n${program} was killed: it ran for more than ${options.timeoutMs} ms\n`
+        child.kill('SIGKILL')
+      },
+      options.timeoutMs ?? 2 ** 31 - 1,
+    )
     const end = (code: number) => {
+      clearTimeout(late)
       running.delete(child)
       done({ code, output, ms: performance.now() - started })
     }
