@@ -28,10 +28,9 @@ export interface BuildOptions {
 /** Builds (unless nothing changed since the last build) and answers the executable's path. */
 export async function buildBinary(options: BuildOptions = {}): Promise<string> {
   const outfile = options.outfile ?? join(repository, 'dist', options.target ? `pglease-${options.target.replace(/^bun-/, '')}` : 'pglease')
-  const { version } = JSON.parse(readFileSync(join(repository, 'package.json'), 'utf8')) as { version: string }
   const commit = await currentCommit()
   const command = ['build', ...FLAGS, ...(options.target ? [`--target=${options.target}`] : [])]
-  command.push(`--define=PGLEASE_VERSION=${JSON.stringify(version)}`, `--define=PGLEASE_COMMIT=${JSON.stringify(commit)}`, 'src/main.ts')
+  command.push(`--define=PGLEASE_COMMIT=${JSON.stringify(commit)}`, 'src/main.ts')
   const stamp = `${outfile}.inputs`
   const inputs = hashOfInputs(command)
   if (existsSync(outfile) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return outfile
