@@ -69,6 +69,7 @@ if [ "$(bun --version 2>/dev/null || true)" != "$bun_version" ]; then
   [ -x "$bun_home/bin/bun" ] || locked bun install_bun
   PATH=$bun_home/bin:$PATH
 fi
-PATH=$PATH:$repository/node_modules/.bin
+# Before .bin, whose `deno` is a Node script that starts this one.
+PATH=$PATH:$repository/node_modules/deno:$repository/node_modules/.bin
 export PATH
 locked "packages-$(printf %s "$repository" | cksum | tr -d ' ')" install_packages

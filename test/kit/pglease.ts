@@ -1,5 +1,5 @@
 // Starts pglease itself (the compiled binary unless PGLEASE_UNDER_TEST says otherwise) and watches it from outside.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import pg from 'pg'
@@ -46,7 +46,14 @@ function commandUnderTest(): string[] {
   const given = process.env.PGLEASE_UNDER_TEST
   if (!given) return [join(repository, 'dist/pglease')]
   // a file of the checkout is meant from its top, whatever the working directory of the process will be
-  return given.split(' ').map((word) => (/^(src|dist)\//.test(word) ? join(repository, word) : word))
+  const [program = '', ...rest] = given.split(' ').map((word) => (/^(src|dist)\//.test(word) ? join(repository, word) : word))
+  return [program === 'deno' ? denoProgram() : program, ...rest]
+}
+
+/** npm's `deno` command is a Node script that starts the program: signals and its end would be the script's. */
+function denoProgram(): string {
+  const program = join(repository, 'node_modules/deno/deno')
+  return existsSync(program) ? program : 'deno'
 }
 
 const FOREIGN = /^(VAULT_|BAO_|DB_|PGLEASE_|PG[A-Z]+$|BUN_|NODE_)/
