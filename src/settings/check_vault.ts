@@ -102,7 +102,7 @@ function checkAddress(check: VaultCheck): void {
 export function checkVault(check: VaultCheck): void {
   const needed = [...check.settings.databases.values()].some((database) => database.vault_path !== undefined)
   if (!needed) return
-  checkLogin(check)
+  if (!check.faulty.has('vault_auth_method')) checkLogin(check)
   checkAddress(check)
 }
 

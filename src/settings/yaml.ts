@@ -133,7 +133,7 @@ function readDatabases(reading: Reading, node: Node | undefined, source: string)
 function parse(text: string, lines: LineCounter): Document | undefined {
   try {
     // failsafe: every scalar stays the text that was written
-    return parseDocument(text, { schema: 'failsafe', prettyErrors: false, lineCounter: lines, logLevel: 'silent' })
+    return parseDocument(text, { schema: 'failsafe', prettyErrors: false, lineCounter: lines, logLevel: 'error' })
   } catch {
     return undefined
   }

@@ -1,0 +1,141 @@
+// Sources and their priority, and every mistake at once.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { bad, good, lines, loadFrom, ONE } from './load_kit.ts'
+
+test('built-in values are pgbouncer’s, and a database resolves its defaults', () => {
+  const { settings, sources } = good({ yaml: ONE })
+  assert.equal(settings.listen_port, 6432)
+  assert.deepEqual(settings.listen_addr, ['127.0.0.1', '::1'])
+  assert.equal(settings.query_wait_timeout, 120_000)
+  assert.equal(settings.server_lifetime, 3_600_000)
+  assert.equal(sources.get('listen_port'), 'built-in')
+  const app = settings.databases.get('app')!
+  assert.equal(app.port, 5432)
+  assert.equal(app.dbname, 'app')
+  assert.equal(app.pool_size, 20)
+  assert.equal(app.password?.reveal(), 'pw')
+  assert.equal(app.server_tls_sslmode, 'prefer')
+  assert.ok(Object.isFrozen(settings) && Object.isFrozen(app))
+})
+
+test('each source wins over the weaker ones and is named', () => {
+  const weakest = { yaml: `vault_addr: http://127.0.0.1:1\nlisten_port: 1\n${ONE}` }
+  const steps: readonly [Record<string, string>, string, string][] = [
+    [{}, 'http://127.0.0.1:1', 'file config.yaml:1'],
+    [{ VAULT_ADDR: 'http://127.0.0.1:2' }, 'http://127.0.0.1:2', 'VAULT_ADDR'],
+    [{ BAO_ADDR: 'http://127.0.0.1:3' }, 'http://127.0.0.1:3', 'BAO_ADDR'],
+    [{ VAULT_AGENT_ADDR: 'http://127.0.0.1:4' }, 'http://127.0.0.1:4', 'VAULT_AGENT_ADDR'],
+    [{ PGLEASE_VAULT_ADDR: 'http://127.0.0.1:5' }, 'http://127.0.0.1:5', 'PGLEASE_VAULT_ADDR'],
+  ]
+  let env: Record<string, string> = {}
+  for (const [more, value, source] of steps) {
+    env = { ...env, ...more }
+    const { settings, sources } = good({ ...weakest, env })
+    assert.equal(settings.vault_addr, value)
+    assert.equal(sources.get('vault_addr'), source)
+  }
+  const { settings, sources } = good({ ...weakest, env, flags: { vault_addr: 'http://127.0.0.1:6' } })
+  assert.equal(settings.vault_addr, 'http://127.0.0.1:6')
+  assert.equal(sources.get('vault_addr'), '--vault-addr')
+})
+
+test('a database’s own value wins over that of the process', () => {
+  const yaml =
+    'server_tls_sslmode: verify-ca\ndefault_pool_size: 7\nserver_role: owner\ndatabases:\n  a: { host: h, user: u }\n  b: { host: h, user: u, server_tls_sslmode: disable, pool_size: 3 }\n'
+  const { settings, sources } = good({ yaml })
+  assert.equal(settings.databases.get('a')?.server_tls_sslmode, 'verify-ca')
+  assert.equal(settings.databases.get('a')?.pool_size, 7)
+  assert.equal(settings.databases.get('a')?.server_role, 'owner')
+  assert.equal(settings.databases.get('b')?.server_tls_sslmode, 'disable')
+  assert.equal(settings.databases.get('b')?.pool_size, 3)
+  assert.equal(sources.get('databases.a.server_tls_sslmode'), 'file config.yaml:1')
+  assert.equal(sources.get('databases.b.server_tls_sslmode'), 'file config.yaml:6')
+})
+
+test('the default of server_tls_sslmode follows credential and host', () => {
+  const yaml =
+    'vault_token: t\ndatabases:\n  far: { host: db, vault_path: database/creds/r }\n  near: { host: 127.0.0.1, vault_path: database/creds/r }\n  plain: { host: db, user: u }\n  socket: { host: /run/pg, user: u, server_tls_sslmode: require }\n'
+  const { settings } = good({ yaml })
+  const modes = [...settings.databases.values()].map((database) => database.server_tls_sslmode)
+  assert.deepEqual(modes, ['require', 'prefer', 'prefer', 'disable'])
+})
+
+test('the login method follows what is set', () => {
+  const path = { ...{ DB_HOST: 'localhost', DB_NAME: 'a', VAULT_PATH: 'database/creds/r' } }
+  const files = { '/var/run/secrets/kubernetes.io/serviceaccount/token': 'jwt' }
+  const method = (env: Record<string, string>) => good({ env: { ...path, ...env }, files }).settings.vault_auth_method
+  assert.equal(method({}), 'kubernetes')
+  assert.equal(method({ VAULT_ROLE_ID: 'r', VAULT_SECRET_ID: 's' }), 'approle')
+  assert.equal(method({ VAULT_ROLE_ID: 'r', VAULT_SECRET_ID: 's', VAULT_TOKEN_FILE: '/t' }), 'token_file')
+  assert.equal(method({ VAULT_ROLE_ID: 'r', VAULT_TOKEN_FILE: '/t', VAULT_TOKEN: 't' }), 'token')
+  assert.equal(
+    good({ env: { ...path, VAULT_TOKEN: 't', PGLEASE_VAULT_AUTH_MOUNT: 'auth/k8s/east/' } }).settings.vault_auth_mount,
+    'k8s/east',
+  )
+  assert.equal(good({ env: path, files }).settings.vault_auth_mount, 'kubernetes')
+})
+
+test('ten kinds of wrong settings are all reported at once', () => {
+  const yaml = `listen_prot: 1
+http_port: ninety
+query_wait_timeout: 5 weeks
+auth_type: md5
+pool_mode: session
+max_prepared_statements: 100
+server_tls_sslmode: verify
+databases:
+  app: { host: db, vault_path: database/../creds/app, pool_size: many }
+  both: { host: db, user: u, vault_path: database/creds/app }
+  none: { host: db }
+  lost: { user: u }
+`
+  const env = { PGLEASE_LISTEN_ADDR: '0.0.0.0', PGLEASE_DEFAULT_POOLSIZE: '3', NODE_TLS_REJECT_UNAUTHORIZED: '0', VAULT_TOKEN: 't' }
+  assert.deepEqual(
+    lines(bad({ yaml, env })).map((line) => line.split(' | ').slice(0, 3).join(' | ')),
+    [
+      'listen_prot | file config.yaml:1 | is not a setting',
+      'max_prepared_statements | file config.yaml:6 | is not supported yet',
+      'default_poolsize | PGLEASE_DEFAULT_POOLSIZE | is not a setting',
+      'http_port | file config.yaml:2 | "ninety" is not a whole number',
+      'query_wait_timeout | file config.yaml:3 | "5 weeks" is not a duration',
+      'auth_type | file config.yaml:4 | "md5" is not supported yet',
+      'pool_mode | file config.yaml:5 | "session" is not supported yet',
+      'server_tls_sslmode | file config.yaml:7 | "verify" is not one of disable, prefer, require, verify-ca, verify-full',
+      'databases.app.pool_size | file config.yaml:9 | "many" is not a whole number',
+      'NODE_TLS_REJECT_UNAUTHORIZED | NODE_TLS_REJECT_UNAUTHORIZED | switches off the verification of every certificate',
+      'listen_addr | PGLEASE_LISTEN_ADDR | "0.0.0.0" can be reached from other machines, but auth_type any lets in everyone who connects',
+      'databases.app.vault_path | file config.yaml:9 | has an empty, "." or ".." part',
+      'databases.both.user | file config.yaml:10 | contradicts vault_path: the credential comes from there',
+      'databases.none.vault_path |  | is not set and neither is user',
+      'databases.lost.host |  | is not set',
+    ],
+  )
+})
+
+test('a misspelt name is answered with the one that was meant, as its source writes it', () => {
+  const fix = (given: Parameters<typeof bad>[0]) => bad(given)[0]?.fix
+  assert.equal(fix({ yaml: `listen_prot: 1\n${ONE}` }), 'Did you mean listen_port?')
+  assert.equal(fix({ yaml: `pool_size: 1\n${ONE}` }), 'Move it under databases.<name>.pool_size.')
+  assert.equal(fix({ yaml: ONE, env: { PGLEASE_LISTEN_PROT: '1' } }), 'Did you mean PGLEASE_LISTEN_PORT?')
+  assert.equal(fix({ yaml: ONE, env: { PGLEASE_POOLSIZE: '1' } }), 'Did you mean PGLEASE_DEFAULT_POOL_SIZE?')
+  assert.equal(fix({ yaml: ONE, flags: { log_levle: '1' } }), 'Did you mean --log-level?')
+})
+
+test('no database, no file, an ini file: each says what to do', () => {
+  assert.match(lines(bad({}))[0]!, /^databases \| {2}\| is empty: no database is configured \| Set DB_HOST/)
+  assert.deepEqual(lines(bad({ flags: { config: 'gone.yaml' } })).length, 1)
+  assert.match(lines(bad({ flags: { config: 'gone.yaml' } }))[0]!, /^config \| --config \| names a file that cannot be read \(ENOENT\)/)
+  assert.match(lines(bad({ env: { PGLEASE_CONFIG: 'pgbouncer.ini' } }))[0]!, /^config \| PGLEASE_CONFIG \| names an ini file/)
+})
+
+test('warnings do not keep it from loading', () => {
+  const yaml =
+    'vault_addr: http://vault.example:8200\nvault_skip_verify: true\nvault_token: t\ndatabases:\n  app: { host: db, vault_path: database/creds/r }\n'
+  const result = loadFrom({ yaml, env: { VAULT_CAPATH: '/etc/ca' } })
+  assert.ok('settings' in result)
+  assert.deepEqual(
+    result.warnings.map((text) => text.split(' ')[0]),
+    ['VAULT_CAPATH', 'databases.app.server_tls_sslmode', 'vault_addr', 'vault_skip_verify'],
+  )
+})
