@@ -7,8 +7,14 @@ import type { CliIo, HttpAnswer } from './context.ts'
 const LONGEST_BODY = 65_536
 
 async function get(url: string, deadlineMs: number): Promise<HttpAnswer> {
-  const response = await fetch(url, { redirect: 'manual', signal: AbortSignal.timeout(deadlineMs) })
-  return { status: response.status, body: (await response.text()).slice(0, LONGEST_BODY) }
+  const abandoned = new AbortController()
+  const deadline = systemClock.after(deadlineMs, () => abandoned.abort(new DOMException('no answer in time', 'TimeoutError')))
+  try {
+    const response = await fetch(url, { redirect: 'manual', signal: abandoned.signal })
+    return { status: response.status, body: (await response.text()).slice(0, LONGEST_BODY) }
+  } finally {
+    deadline.cancel()
+  }
 }
 
 export const processIo: CliIo = {
