@@ -112,6 +112,8 @@ export const CLOSE_REASONS = [
   'role_gone',
   'parameters_failed',
   'pool_closed',
+  'cancel_unfinished',
+  'reset_failed',
 ] as const
 
 export type CloseReason = (typeof CLOSE_REASONS)[number]

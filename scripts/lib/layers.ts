@@ -18,6 +18,7 @@ const LAYERS: Record<string, number> = {
   wire: 1,
   settings: 1,
   'credential.ts': 1,
+  'identity.ts': 1,
   'shutdown.ts': 1,
   'errors.ts': 0,
   'secret.ts': 0,

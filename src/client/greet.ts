@@ -1,0 +1,263 @@
+// A client's first bytes, up to the point where it may send queries: SSLRequest, cancel, startup, authentication, welcome.
+import type { Clock, Timer } from '../clock.ts'
+import { type CloseReason, PgleaseError } from '../errors.ts'
+import type { Authenticator, Identity } from '../identity.ts'
+import type { Log } from '../log.ts'
+import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
+import type { Pool, WelcomeWaiter } from '../pool/pool.ts'
+import type { Link } from '../server/link.ts'
+import { PROTOCOL_MINOR } from '../wire/codes.ts'
+import { type ParameterNames, Parameters } from '../wire/parameters.ts'
+import { authenticationOk, backendKeyData, errorResponse, negotiateProtocolVersion, parameterStatus, readyForQuery } from '../wire/reply.ts'
+import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
+import type { CancelKey, Registry } from './registry.ts'
+import { Session, type SessionMeter } from './session.ts'
+
+export interface GreetSettings {
+  readonly max_client_conn: number
+  readonly client_login_timeout: number
+  readonly ignore_startup_parameters: readonly string[]
+  readonly max_packet_size: number
+  readonly log_connections: boolean
+}
+
+export interface Destination {
+  readonly database: string
+  readonly pool: Pool<Link>
+  readonly meter: SessionMeter
+}
+
+export interface GreetParts {
+  readonly settings: () => GreetSettings
+  readonly clock: Clock
+  readonly log: Log
+  readonly names: ParameterNames
+  readonly registry: Registry
+  readonly authenticate: Authenticator
+  readonly route: (identity: Identity) => Destination | undefined
+  /** New clients are refused. */
+  readonly refusing: () => boolean
+  readonly cancelRequest: (request: CancelKey) => Promise<void>
+  readonly cancelLink: (pool: Pool<Link>, link: Link) => void
+  readonly sessionClosed: (session: Session, reason: CloseReason) => void
+  readonly greetingFailed: (error: PgleaseError | undefined, reason: CloseReason) => void
+}
+
+const LINGER_MS = 2000
+/** What a client may send ahead of its welcome; PostgreSQL's drivers send nothing. */
+const AHEAD_LIMIT = 64 * 1024
+
+/** first: bytes of a first packet; deciding: authentication; waiting: for what the server says at login; over: done or closed. */
+type GreetingState = 'first' | 'deciding' | 'waiting' | 'over'
+
+export class Greeting implements TransportHandler, WelcomeWaiter {
+  readonly #parts: GreetParts
+  readonly #transport: Transport
+  #state: GreetingState = 'first'
+  #received: Buffer = Buffer.alloc(0)
+  #requests = 0
+  #counted = false
+  #timer: Timer | undefined
+  #startup: StartupMessage | undefined
+  #destination: Destination | undefined
+  #parameters: readonly (readonly [string, string])[] = []
+
+  constructor(transport: Transport, parts: GreetParts) {
+    this.#parts = parts
+    this.#transport = transport
+    const timeoutMs = parts.settings().client_login_timeout
+    if (timeoutMs > 0) this.#timer = parts.clock.after(timeoutMs, () => this.#timedOut())
+    transport.setHandler(this)
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#state === 'over') return
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
+    if (this.#state === 'first') return this.#read()
+    if (this.#received.length > AHEAD_LIMIT)
+      this.#fail(new PgleaseError('protocol_violation', 'too much was sent before the login was over'))
+  }
+
+  drain(): void {}
+
+  end(): void {
+    this.#leave(this.#received.length === 0 && this.#requests === 0 ? 'probe' : 'client_lost')
+  }
+
+  close(_end: TransportEnd): void {
+    this.end()
+  }
+
+  #read(): void {
+    const packet = parseStartup(this.#received)
+    switch (packet.kind) {
+      case 'need_more':
+        return
+      case 'invalid':
+        return this.#fail(new PgleaseError(packet.code, packet.detail))
+      case 'ssl_request':
+      case 'gss_request':
+        return this.#declineEncryption(packet.length)
+      case 'cancel_request':
+        return this.#cancel(packet)
+      case 'startup':
+        this.#received = this.#received.subarray(packet.length)
+        this.#startup = packet
+        return this.#begin(packet)
+    }
+  }
+
+  #declineEncryption(length: number): void {
+    // one SSLRequest and one GSSENCRequest at most, as PostgreSQL allows
+    if (++this.#requests > 2) return this.#fail(new PgleaseError('bad_startup_packet', 'too many requests for encryption'))
+    this.#received = this.#received.subarray(length)
+    this.#transport.write(Buffer.from('N'))
+    if (this.#received.length > 0) this.#read()
+  }
+
+  #cancel(request: CancelKey): void {
+    this.#state = 'over'
+    this.#timer?.cancel()
+    // answered by the end of the connection, when the server has taken the request
+    this.#parts.cancelRequest(request).finally(() => {
+      this.#transport.end(LINGER_MS)
+      this.#parts.greetingFailed(undefined, 'cancel_request')
+    })
+  }
+
+  #begin(startup: StartupMessage): void {
+    const { settings, registry } = this.#parts
+    if (this.#parts.refusing()) return this.#fail(new PgleaseError('shutting_down'))
+    const limit = settings().max_client_conn
+    if (limit > 0 && registry.size >= limit) return this.#fail(new PgleaseError('too_many_clients'), 'client_limit')
+    registry.beginGreeting()
+    this.#counted = true
+    this.#state = 'deciding'
+    this.#parts.authenticate({ user: startup.user, database: startup.database }).then(
+      (identity) => this.#authenticated(startup, identity),
+      (error: unknown) => this.#fail(error instanceof PgleaseError ? error : new PgleaseError('protocol_violation', 'the login failed')),
+    )
+  }
+
+  #authenticated(startup: StartupMessage, identity: Identity): void {
+    if (this.#state !== 'deciding') return
+    const destination = this.#parts.route(identity)
+    if (destination === undefined) return this.#fail(new PgleaseError('no_such_database', startup.database))
+    if (startup.replication !== undefined && !isFalse(startup.replication)) return this.#fail(new PgleaseError('replication_not_supported'))
+    const parameters = this.#readParameters(startup)
+    if (parameters instanceof PgleaseError) return this.#fail(parameters)
+    this.#parameters = parameters
+    this.#destination = destination
+    this.#state = 'waiting'
+    destination.pool.whenWelcome(this)
+  }
+
+  /** The tracked parameters of the startup packet; all others must be ignorable, because a pooled server cannot have them per client. */
+  #readParameters(startup: StartupMessage): PgleaseError | [string, string][] {
+    const ignored = new Set(this.#parts.settings().ignore_startup_parameters.map((name) => name.toLowerCase()))
+    const wanted: [string, string][] = []
+    const options = ignored.has('options') ? { kind: 'options' as const, options: [] } : parseOptions(startup.options)
+    if (options.kind === 'error') return new PgleaseError('bad_startup_packet', options.detail)
+    for (const { name, value } of options.options) {
+      if (this.#parts.names.index(name) >= 0) wanted.push([name, value])
+      else if (!ignored.has(name.toLowerCase())) return new PgleaseError('unsupported_startup_option', name)
+    }
+    for (const [name, value] of startup.parameters) {
+      if (this.#parts.names.index(name) >= 0) wanted.push([name, value])
+      else if (!ignored.has(name.toLowerCase())) return new PgleaseError('unsupported_startup_parameter', name)
+    }
+    return wanted
+  }
+
+  welcome(server: ReadonlyMap<string, string>): void {
+    const startup = this.#startup
+    const destination = this.#destination
+    if (this.#state !== 'waiting' || startup === undefined || destination === undefined) return
+    const { registry, log, settings } = this.#parts
+    const parameters = new Parameters(this.#parts.names)
+    for (const [name, value] of server) parameters.set(name, value)
+    for (const [name, value] of this.#parameters) parameters.set(name, value)
+    const key = registry.newKey(startup.minor >= 2)
+    const session = new Session({
+      id: key.processId,
+      database: destination.database,
+      user: startup.user,
+      transport: this.#transport,
+      pool: destination.pool,
+      parameters,
+      clock: this.#parts.clock,
+      log,
+      meter: destination.meter,
+      maxPacketSize: settings().max_packet_size,
+      closed: (closed, reason) => {
+        registry.remove(closed)
+        this.#parts.sessionClosed(closed, reason)
+      },
+      cancel: (link) => this.#parts.cancelLink(destination.pool, link),
+    })
+    this.#over()
+    registry.add(session, key)
+    if (settings().log_connections) {
+      log.info('client_login', `client logged in from ${this.#transport.remoteAddress}`, {
+        database: destination.database,
+        client: key.processId,
+      })
+    }
+    this.#transport.write(Buffer.concat(this.#welcomeMessages(startup, server, parameters, key)))
+    this.#transport.setHandler(session)
+    if (this.#received.length > 0) session.data(this.#received)
+  }
+
+  #welcomeMessages(startup: StartupMessage, server: ReadonlyMap<string, string>, parameters: Parameters, key: CancelKey): Buffer[] {
+    const messages: Buffer[] = []
+    if (startup.minor > PROTOCOL_MINOR || startup.protocolOptions.length > 0) {
+      messages.push(negotiateProtocolVersion(Math.min(startup.minor, PROTOCOL_MINOR), startup.protocolOptions))
+    }
+    messages.push(authenticationOk())
+    for (const [name, value] of server) {
+      const index = parameters.names.index(name)
+      messages.push(parameterStatus(name, index < 0 ? value : (parameters.values[index] ?? value)))
+    }
+    messages.push(backendKeyData(key.processId, key.key), readyForQuery('I'))
+    return messages
+  }
+
+  welcomeRefused(error: PgleaseError): void {
+    this.#fail(error, 'login_failed')
+  }
+
+  #timedOut(): void {
+    const waiting = this.#state === 'waiting'
+    const cause = this.#destination?.pool.cause ?? ''
+    // a connection that never sent a byte is a probe that forgot to close
+    if (this.#received.length === 0 && this.#startup === undefined && this.#requests === 0) return this.#leave('probe')
+    this.#fail(new PgleaseError(waiting ? 'client_login_timeout_server_down' : 'client_login_timeout', cause), 'client_login_timeout')
+  }
+
+  #fail(error: PgleaseError, reason: CloseReason = 'client_login_failed'): void {
+    if (this.#state === 'over') return
+    this.#over()
+    const detail = error.message.includes(error.detail) ? {} : { detail: error.detail }
+    this.#transport.write(errorResponse({ severity: 'FATAL', sqlstate: error.sqlstate, message: error.message, ...detail }))
+    this.#transport.end(LINGER_MS)
+    this.#parts.greetingFailed(error, reason)
+  }
+
+  #leave(reason: CloseReason): void {
+    if (this.#state === 'over') return
+    this.#over()
+    this.#transport.end(0)
+    this.#parts.greetingFailed(undefined, reason)
+  }
+
+  #over(): void {
+    this.#destination?.pool.leaveWelcome(this)
+    this.#state = 'over'
+    this.#timer?.cancel()
+    if (this.#counted) this.#parts.registry.endGreeting()
+    this.#counted = false
+  }
+}
+
+/** PostgreSQL reads `replication` as a boolean or `database`. */
+const isFalse = (text: string): boolean => ['', '0', 'f', 'n', 'no', 'of', 'off', 'false'].includes(text.toLowerCase())

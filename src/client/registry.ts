@@ -1,0 +1,56 @@
+// All clients of the process: the limit on them, the keys with which their queries are cancelled, and their states for metrics.
+import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import type { Session } from './session.ts'
+
+/** Protocol 3.0 has four bytes; 3.2 allows up to 256. */
+const SHORT_KEY_BYTES = 4
+const LONG_KEY_BYTES = 32
+
+export interface CancelKey {
+  readonly processId: number
+  readonly key: Buffer
+}
+
+export class Registry {
+  readonly #sessions = new Map<number, { session: Session; key: Buffer }>()
+  /** Clients whose greeting is under way and who count against the limit. */
+  #greeting = 0
+
+  get size(): number {
+    return this.#sessions.size + this.#greeting
+  }
+
+  beginGreeting(): void {
+    this.#greeting++
+  }
+
+  endGreeting(): void {
+    this.#greeting--
+  }
+
+  /** Random and unique among the living; the process id is positive as PostgreSQL's. */
+  newKey(long: boolean): CancelKey {
+    let processId = randomInt(1, 2 ** 31 - 1)
+    while (this.#sessions.has(processId)) processId = randomInt(1, 2 ** 31 - 1)
+    return { processId, key: randomBytes(long ? LONG_KEY_BYTES : SHORT_KEY_BYTES) }
+  }
+
+  add(session: Session, key: CancelKey): void {
+    this.#sessions.set(key.processId, { session, key: key.key })
+  }
+
+  remove(session: Session): void {
+    this.#sessions.delete(session.parts.id)
+  }
+
+  /** The session that a cancel request means; undefined for a wrong key, which is ignored without a word. */
+  find(request: CancelKey): Session | undefined {
+    const found = this.#sessions.get(request.processId)
+    if (found === undefined || found.key.length !== request.key.length) return undefined
+    return timingSafeEqual(found.key, request.key) ? found.session : undefined
+  }
+
+  sessions(): Session[] {
+    return [...this.#sessions.values()].map(({ session }) => session)
+  }
+}

@@ -1,0 +1,364 @@
+// One client after its greeting: which link it holds, what it waits for, and how it ends.
+import type { Clock } from '../clock.ts'
+import { type CloseReason, ERRORS, type ErrorCode, errorText, PgleaseError } from '../errors.ts'
+import type { Log } from '../log.ts'
+import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
+import type { Pool } from '../pool/pool.ts'
+import type { Waiter } from '../pool/waiters.ts'
+import type { Link, LinkUser } from '../server/link.ts'
+import { STATUS_IDLE } from '../wire/codes.ts'
+import type { Parameters } from '../wire/parameters.ts'
+import { errorResponse, noticeResponse, parameterStatus, type ReplyFields, readyForQuery } from '../wire/reply.ts'
+import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
+
+/** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
+export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
+
+const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
+  idle: ['waiting', 'preparing', 'active', 'closed'],
+  waiting: ['preparing', 'active', 'closed'],
+  preparing: ['active', 'closed', 'idle'],
+  active: ['idle', 'ending', 'closed'],
+  ending: ['closed'],
+  closed: [],
+}
+
+/** What the data path counts; plain numbers underneath. */
+export interface SessionMeter {
+  received(bytes: number): void
+  sent(bytes: number): void
+  waited(ms: number): void
+  queried(ms: number): void
+  transacted(ms: number): void
+  clientError(code: ErrorCode): void
+}
+
+export interface SessionParts {
+  readonly id: number
+  readonly database: string
+  readonly user: string
+  readonly transport: Transport
+  readonly pool: Pool<Link>
+  readonly parameters: Parameters
+  readonly clock: Clock
+  readonly log: Log
+  readonly meter: SessionMeter
+  readonly maxPacketSize: number
+  /** The session is over; called once. */
+  closed(session: Session, reason: CloseReason): void
+  /** Ends the query that runs on `link` (its client is gone). */
+  cancel(link: Link): void
+}
+
+const LINGER_MS = 2000
+
+export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Link> {
+  readonly parts: SessionParts
+  state: SessionState = 'idle'
+  waitingSinceMs = 0
+  noticed = false
+  readonly #relay: Relay
+  #clientPaused = false
+  #requestMs = 0
+  #transactionMs = 0
+  #reason: CloseReason = 'client_lost'
+
+  constructor(parts: SessionParts) {
+    this.parts = parts
+    this.#relay = new Relay(this, parts.maxPacketSize)
+  }
+
+  get link(): Link | null {
+    return this.#relay.link ?? this.#preparing
+  }
+
+  // The client's side (TransportHandler).
+
+  data(chunk: Buffer): void {
+    if (this.state === 'ending' || this.state === 'closed') return
+    this.parts.meter.received(chunk.length)
+    if (this.state === 'active' || this.state === 'idle') {
+      if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
+      this.#relay.feed(chunk)
+    } else {
+      // still read, so that a client that leaves is seen and its query does not run
+      this.#relay.holding = true
+      this.#relay.feed(chunk)
+    }
+  }
+
+  drain(): void {
+    this.link?.resume()
+    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#resumeClient()
+  }
+
+  end(): void {
+    if (this.state !== 'ending') this.#lost()
+  }
+
+  close(_end: TransportEnd): void {
+    if (this.state !== 'ending') this.#lost()
+    else if (this.link === null) this.#finish('client_terminated')
+  }
+
+  // What the relay asks for (RelayHost).
+
+  checkout(): Link | null {
+    this.#move('waiting')
+    const link = this.parts.pool.checkout(this)
+    if (link === null) return null
+    return this.#attach(link)
+  }
+
+  mustYield(link: Link): boolean {
+    return this.parts.pool.mustYield(link)
+  }
+
+  pauseClient(): void {
+    if (this.#clientPaused) return
+    this.#clientPaused = true
+    this.parts.transport.pause()
+  }
+
+  terminated(): void {
+    const link = this.#relay.link
+    if (link === null || link.ledger.quiet) return this.#lost('client_terminated')
+    // what was asked before the Terminate is still carried out, as PostgreSQL does
+    this.#move('ending')
+    this.#reason = 'client_terminated'
+  }
+
+  refuse(code: 'protocol_violation' | 'message_too_large' | 'named_statement_refused', detail: string): void {
+    this.fail(new PgleaseError(code, detail), 'client_protocol_violation')
+  }
+
+  // The pool's answers (Waiter).
+
+  linkReady(link: Link): void {
+    const waited = this.parts.clock.monotonicMs() - this.waitingSinceMs
+    this.parts.meter.waited(waited)
+    this.#relay.link = this.#attach(link)
+    if (this.#relay.link !== null) this.#goOn()
+  }
+
+  linkRefused(error: PgleaseError): void {
+    this.fail(error, error.code === 'query_wait_timeout' ? 'query_wait_timeout' : 'login_failed')
+  }
+
+  stillWaiting(): void {
+    this.parts.transport.write(
+      noticeResponse({
+        severity: 'NOTICE',
+        sqlstate: '00000',
+        message: 'No server connection available in postgres backend, client being queued',
+        ...(this.parts.pool.cause === '' ? {} : { detail: this.parts.pool.cause }),
+      }),
+    )
+  }
+
+  // The link's side (LinkUser).
+
+  forward(buffer: Buffer, start: number, end: number): boolean {
+    this.parts.meter.sent(end - start)
+    if (this.state === 'ending') return true
+    if (this.parts.transport.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))) return true
+    // a client that does not read its replies gets no more of them by sending more requests
+    this.pauseClient()
+    return false
+  }
+
+  answered(): void {
+    const link = this.#relay.link
+    if (link === null) return
+    const { ledger } = link
+    if (ledger.owed === 0) this.#measure(ledger.status === STATUS_IDLE)
+    if (this.state === 'ending') {
+      if (ledger.quiet) this.#lost('client_terminated')
+      return
+    }
+    if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) this.#release(link)
+    if ((this.#relay.holding || this.#clientPaused) && (this.#relay.link === null || ledger.owed === 0)) this.#goOn()
+  }
+
+  linkDrained(): void {
+    this.#resumeClient()
+  }
+
+  parameterChanged(name: string, value: string): void {
+    this.parts.parameters.set(name, value)
+  }
+
+  linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void {
+    const link = this.link as Link
+    const { ledger } = link
+    this.#preparing = null
+    this.#relay.unlink()
+    const stays =
+      ledger.status === STATUS_IDLE &&
+      !partialReply &&
+      !ledger.copyIn &&
+      !ledger.batchOpen &&
+      !ledger.skipping &&
+      this.#relay.atMessageBoundary
+    if (this.state === 'ending') return this.#finish('client_terminated')
+    const error = {
+      sqlstate: fatal?.sqlstate ?? ERRORS.server_lost.sqlstate,
+      message: fatal?.message ?? errorText('server_lost'),
+      ...(fatal?.detail ? { detail: fatal.detail } : {}),
+    }
+    this.parts.meter.clientError('server_lost')
+    if (!stays) {
+      this.parts.transport.write(errorResponse({ severity: 'FATAL', ...error }))
+      return this.#close('server_lost_in_transaction')
+    }
+    const replies: Buffer[] = []
+    // what was asked for while the link was prepared was never sent: it goes to the next link
+    const unanswered = this.state === 'preparing' ? 0 : ledger.owed
+    for (let owed = 0; owed < unanswered; owed++) replies.push(errorResponse({ severity: 'ERROR', ...error }), readyForQuery('I'))
+    if (replies.length > 0) this.parts.transport.write(Buffer.concat(replies))
+    this.#measure(true)
+    this.#move('idle')
+    this.#goOn()
+  }
+
+  /** Tells the client with FATAL and closes. */
+  fail(error: PgleaseError, reason: CloseReason): void {
+    if (this.state === 'closed') return
+    this.parts.meter.clientError(error.code)
+    const { text } = ERRORS[error.code]
+    const detail = text.includes('%s') ? '' : error.detail
+    this.parts.transport.write(
+      errorResponse({ severity: 'FATAL', sqlstate: error.sqlstate, message: error.message, ...(detail === '' ? {} : { detail }) }),
+    )
+    this.parts.log.info('pooler_error', `${error.message}${detail === '' ? '' : ` (${detail})`}`, {
+      database: this.parts.database,
+      client: this.parts.id,
+      code: error.code,
+    })
+    this.#close(reason)
+  }
+
+  /** At shutdown: a session that neither holds nor waits for a link ends with 57P01. */
+  endIfIdle(): boolean {
+    if (this.state !== 'idle' || this.#relay.pendingBytes > 0) return false
+    this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
+    return true
+  }
+
+  #preparing: Link | null = null
+
+  /** The link is ours: null while it is still brought to our parameters. */
+  #attach(link: Link): Link | null {
+    link.user = this
+    link.ledger.listener = this.#relay.unnamed
+    const { parameters } = this.parts
+    if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
+    if (this.#transactionMs === 0) this.#transactionMs = this.#requestMs
+    if (link.parameters.key === parameters.key) {
+      this.#move('active')
+      return link
+    }
+    const differing = parameters.differing(link.parameters)
+    if (differing.length === 0) {
+      this.#move('active')
+      return link
+    }
+    this.#move('preparing')
+    this.#preparing = link
+    link.run(parameters.setStatement(differing), (error) => this.#prepared(link, differing, error))
+    return null
+  }
+
+  #prepared(link: Link, indexes: readonly number[], error: ReplyFields | undefined): void {
+    this.#preparing = null
+    if (error !== undefined) {
+      this.#detach(link)
+      this.parts.pool.release(link)
+      return this.fail(new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`), 'parameters_failed')
+    }
+    const { parameters } = this.parts
+    for (const index of indexes) {
+      // what the server does not report is known from what we set; what it reports is in its own spelling
+      const name = parameters.names.names[index] as string
+      const told = link.parameters.values[index]
+      if (told === undefined) link.parameters.set(name, parameters.values[index] ?? '')
+      else if (told !== parameters.values[index]) {
+        parameters.set(name, told)
+        this.parts.transport.write(parameterStatus(name, told))
+      }
+    }
+    this.#move('active')
+    this.#relay.link = link
+    this.#goOn()
+  }
+
+  #goOn(): void {
+    this.#relay.resume()
+    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#resumeClient()
+  }
+
+  #resumeClient(): void {
+    if (!this.#clientPaused) return
+    this.#clientPaused = false
+    this.parts.transport.resume()
+  }
+
+  #detach(link: Link): void {
+    link.user = null
+    link.ledger.listener = null
+    link.resume()
+    this.#relay.link = null
+  }
+
+  #release(link: Link): void {
+    this.#detach(link)
+    this.#move('idle')
+    this.parts.pool.release(link)
+  }
+
+  #measure(transactionOver: boolean): void {
+    const now = this.parts.clock.monotonicMs()
+    if (this.#requestMs > 0) this.parts.meter.queried(now - this.#requestMs)
+    this.#requestMs = 0
+    if (!transactionOver) return
+    if (this.#transactionMs > 0) this.parts.meter.transacted(now - this.#transactionMs)
+    this.#transactionMs = 0
+  }
+
+  /** The client has left, with or without Terminate. */
+  #lost(reason: CloseReason = 'client_lost'): void {
+    if (this.state === 'closed') return
+    this.#close(reason)
+  }
+
+  /** Gives back or ends whatever the session holds, then closes the client's connection. */
+  #close(reason: CloseReason): void {
+    const link = this.link
+    if (this.state === 'waiting') this.parts.pool.leave(this)
+    if (link !== null) {
+      const settled = link.ledger.settled && this.#relay.atMessageBoundary && this.#preparing === null
+      const running = !link.ledger.quiet
+      this.#detach(link)
+      this.#preparing = null
+      if (settled) this.parts.pool.release(link)
+      else {
+        if (running) this.parts.cancel(link)
+        this.parts.pool.discard(link, 'client_gone_with_query')
+      }
+    }
+    this.#finish(reason)
+  }
+
+  #finish(reason: CloseReason): void {
+    if (this.state === 'closed') return
+    this.#move('closed')
+    this.#reason = reason
+    this.parts.transport.end(LINGER_MS)
+    this.parts.closed(this, this.#reason)
+  }
+
+  #move(to: SessionState): void {
+    if (!MOVES[this.state].includes(to)) throw new Error(`a session cannot go from ${this.state} to ${to}`)
+    this.state = to
+  }
+}

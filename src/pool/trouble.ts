@@ -1,0 +1,62 @@
+// Remembers why a pool cannot log in, when to try again, and whether its clients should wait or be told at once.
+import { backoffMs, type Clock } from '../clock.ts'
+import { ERRORS, type ErrorCode, PgleaseError } from '../errors.ts'
+
+const FIRST_RETRY_MS = 100
+const LONGEST_TRANSIENT_MS = 5_000
+const FIRST_PERMANENT_MS = 1_000
+const LONGEST_PERMANENT_MS = 60_000
+
+export class LoginTrouble {
+  readonly #clock: Clock
+  #error: PgleaseError | undefined
+  #attempts = 0
+  /** Monotonic time before which no further login is tried. */
+  nextTryMs = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get error(): PgleaseError | undefined {
+    return this.#error
+  }
+
+  /** Clients fail at once instead of waiting. */
+  get permanent(): boolean {
+    return this.#error !== undefined && this.#error.class === 'permanent'
+  }
+
+  /** Milliseconds until a login may be tried, 0 = now. */
+  get waitMs(): number {
+    return this.#error === undefined ? 0 : Math.max(0, this.nextTryMs - this.#clock.monotonicMs())
+  }
+
+  /** Answers whether this is news: the first failure, or another cause than before. */
+  failed(error: PgleaseError, longestMs?: number): boolean {
+    const news = this.#error === undefined || this.#error.code !== error.code
+    if (news) this.#attempts = 0
+    this.#error = error
+    const permanent = error.class === 'permanent'
+    const longest = longestMs ?? (permanent ? LONGEST_PERMANENT_MS : LONGEST_TRANSIENT_MS)
+    const wait = backoffMs(this.#clock, this.#attempts++, permanent ? FIRST_PERMANENT_MS : FIRST_RETRY_MS, longest)
+    this.nextTryMs = this.#clock.monotonicMs() + wait
+    return news
+  }
+
+  /** Answers whether there was trouble. */
+  clear(): boolean {
+    const was = this.#error !== undefined
+    this.#error = undefined
+    this.#attempts = 0
+    return was
+  }
+}
+
+/** What a waiting client is told at once about a permanent cause: pgbouncer's text. */
+export function cachedError(cause: { code: ErrorCode; detail: string }): PgleaseError {
+  return new PgleaseError(
+    'login_cached_error',
+    ERRORS[cause.code].text.replace('%s', () => cause.detail),
+  )
+}

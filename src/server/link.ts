@@ -1,0 +1,356 @@
+// One logged-in server connection: frames the server's bytes, keeps its ledger and parameters, and forwards to its user.
+import type { CloseReason } from '../errors.ts'
+import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
+import {
+  COMMAND_COMPLETE,
+  DATA_ROW,
+  ERROR_RESPONSE,
+  HEADER_LENGTH,
+  NOTICE_RESPONSE,
+  NOTIFICATION_RESPONSE,
+  PARAMETER_STATUS,
+  READY_FOR_QUERY,
+  STATUS_IDLE,
+} from '../wire/codes.ts'
+import { ANSWER, ASKED, Ledger } from '../wire/ledger.ts'
+import type { Parameters } from '../wire/parameters.ts'
+import { query, terminate } from '../wire/pgprotocol.ts'
+import { parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import type { DialTarget } from './dial.ts'
+
+/** Messages that are looked into are held until whole, up to here; a longer one is not PostgreSQL's. */
+const HELD_LIMIT = 64 * 1024
+/** How long a closed link may take to be closed by the server too. */
+const LINGER_MS = 5000
+const TAG_SET = Buffer.from('SET\0')
+
+/** Who holds the link: a session. */
+export interface LinkUser {
+  /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
+  forward(buffer: Buffer, start: number, end: number): boolean
+  /** A chunk was forwarded in which at least one ReadyForQuery came. */
+  answered(): void
+  /** The server takes bytes again. */
+  linkDrained(): void
+  /** The server reported a parameter; the message itself is forwarded. */
+  parameterChanged(name: string, value: string): void
+  /** The link is dead. `fatal` is the server's last word, if it had one. */
+  linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void
+}
+
+/** Whom the link tells about its own life: the pool. */
+export interface LinkOwner {
+  linkClosed(link: Link, reason: CloseReason): void
+  /** The server ended the link, or broke the protocol: it serves nobody from now on; `linkClosed` follows. */
+  linkDying(link: Link): void
+  /** An overdue link found that its role no longer exists. */
+  roleGone(link: Link): void
+}
+
+/** What counts queries; the data path writes plain numbers. */
+export interface LinkMeter {
+  query(): void
+  transaction(): void
+}
+
+export interface LinkFacts {
+  readonly id: number
+  readonly generation: number
+  readonly openedAtMs: number
+  readonly processId: number
+  readonly secretKey: Buffer
+  readonly target: DialTarget
+  readonly parameters: Parameters
+  /** All that the server reported at login, by its spelling: what a new client is greeted with. */
+  readonly welcome: ReadonlyMap<string, string>
+  /** RESET ROLE is owed after a SET. */
+  readonly hasServerRole: boolean
+}
+
+interface Job {
+  readonly done: (error: ReplyFields | undefined) => void
+  error: ReplyFields | undefined
+}
+
+export class Link implements TransportHandler {
+  readonly facts: LinkFacts
+  readonly generation: number
+  readonly ledger = new Ledger()
+  readonly parameters: Parameters
+  /** The session whose `Parse ""` the server holds. */
+  unnamedOwner: object | null = null
+  user: LinkUser | null = null
+  owner: LinkOwner | null = null
+  idleSinceMs = 0
+  /** A SET was seen since the last RESET ROLE. */
+  roleMayDiffer = false
+  /** The lease is past its end: replies of a role that is gone are questioned. */
+  overdue = false
+  closeReason: CloseReason | undefined
+  readonly #transport: Transport
+  readonly #meter: LinkMeter
+  #carry: Buffer | null = null
+  #streaming = 0
+  #streamForwarded = true
+  #job: Job | null = null
+  #fatal: ReplyFields | undefined
+  #readies = 0
+  #repliesSinceReady = 0
+  #held: Buffer[] | null = null
+  #closed = false
+  #paused = false
+
+  constructor(transport: Transport, facts: LinkFacts, meter: LinkMeter) {
+    this.#transport = transport
+    this.#meter = meter
+    this.facts = facts
+    this.generation = facts.generation
+    this.parameters = facts.parameters
+    transport.setHandler(this)
+  }
+
+  /** False = above the high-water mark: wait for `linkDrained`. */
+  write(bytes: Uint8Array): boolean {
+    return this.#transport.write(bytes)
+  }
+
+  /** The user takes bytes again. */
+  resume(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#transport.resume()
+  }
+
+  get remoteAddress(): string {
+    return this.#transport.remoteAddress
+  }
+
+  get secure(): boolean {
+    return this.#transport.secure
+  }
+
+  /** Runs a query of our own on a quiet link; the replies are swallowed. `done` gets the server's error, if any; never called if the link dies. */
+  run(sql: string, done: (error: ReplyFields | undefined) => void): void {
+    this.#job = { done, error: undefined }
+    this.unnamedOwner = null
+    this.ledger.asked(ASKED.inventedQuery)
+    this.#transport.write(query(sql))
+  }
+
+  /** Ends the link: Terminate, then the server closes. `linkClosed` follows when it has. */
+  shut(reason: CloseReason): void {
+    if (this.closeReason !== undefined) return
+    this.closeReason = reason
+    this.user = null
+    this.ledger.listener = null
+    this.#job = null
+    this.#transport.write(terminate())
+    this.#transport.end(LINGER_MS)
+  }
+
+  data(chunk: Buffer): void {
+    if (this.closeReason !== undefined) return
+    let buffer = chunk
+    if (this.#carry !== null) {
+      buffer = Buffer.concat([this.#carry, chunk])
+      this.#carry = null
+    }
+    const end = buffer.length
+    let run = 0
+    let position = 0
+    if (this.#streaming > 0) {
+      position = Math.min(this.#streaming, end)
+      this.#streaming -= position
+      if (!this.#streamForwarded) run = position
+    }
+    while (end - position >= HEADER_LENGTH) {
+      const type = buffer[position] as number
+      const total = 1 + lengthAt(buffer, position + 1)
+      if (total < HEADER_LENGTH) return this.#violation(buffer, run, position)
+      const available = end - position
+      if (available < total && isHeld(type)) {
+        if (total > HELD_LIMIT) return this.#violation(buffer, run, position)
+        break
+      }
+      const answer = this.#answer(type, buffer, position, total)
+      if (answer === ANSWER.violation) return this.#violation(buffer, run, position)
+      const next = position + Math.min(total, available)
+      if (answer === ANSWER.swallow) {
+        this.#forward(buffer, run, position)
+        run = next
+      }
+      position = next
+      if (total > available) {
+        this.#streaming = total - available
+        this.#streamForwarded = answer === ANSWER.forward
+      }
+    }
+    this.#forward(buffer, run, position)
+    if (position < end) this.#carry = buffer.subarray(position)
+    if (this.#readies > 0) this.#afterReady()
+  }
+
+  /** Looks at one message (whole where `isHeld`) and says whether the user gets it. */
+  #answer(type: number, buffer: Buffer, position: number, total: number): number {
+    const inJob = this.#job !== null && this.ledger.head === ASKED.inventedQuery
+    switch (type) {
+      case NOTIFICATION_RESPONSE:
+        return this.user === null ? ANSWER.swallow : ANSWER.forward
+      case NOTICE_RESPONSE:
+        return this.user === null || inJob ? ANSWER.swallow : ANSWER.forward
+      case PARAMETER_STATUS:
+        return this.#parameterStatus(buffer, position, total, inJob)
+      case ERROR_RESPONSE:
+        return this.#errorResponse(buffer, position, total, inJob)
+      case READY_FOR_QUERY:
+        if (total !== 6) return ANSWER.violation
+        return this.#ready(buffer, position)
+      case COMMAND_COMPLETE:
+        if (this.facts.hasServerRole && buffer.compare(TAG_SET, 0, 4, position + HEADER_LENGTH, position + HEADER_LENGTH + 4) === 0)
+          this.roleMayDiffer = true
+        this.#repliesSinceReady++
+        return this.ledger.answered(type, 0)
+      case DATA_ROW:
+        return inJob ? ANSWER.swallow : ANSWER.forward
+      default:
+        this.#repliesSinceReady++
+        return this.ledger.answered(type, 0)
+    }
+  }
+
+  #parameterStatus(buffer: Buffer, position: number, total: number, inJob: boolean): number {
+    const parameter = parseParameterStatus(buffer, position + HEADER_LENGTH, position + total)
+    if (parameter === undefined) return ANSWER.violation
+    this.parameters.set(parameter[0], parameter[1])
+    if (this.user === null || inJob) return ANSWER.swallow
+    this.user.parameterChanged(parameter[0], parameter[1])
+    return ANSWER.forward
+  }
+
+  #errorResponse(buffer: Buffer, position: number, total: number, inJob: boolean): number {
+    if (isFatal(buffer, position + HEADER_LENGTH, position + total)) {
+      this.#fatal = parseFields(buffer, position + HEADER_LENGTH, position + total)
+      return ANSWER.swallow
+    }
+    if (inJob) {
+      if (this.#job !== null) this.#job.error = parseFields(buffer, position + HEADER_LENGTH, position + total)
+      return this.ledger.answered(ERROR_RESPONSE, 0)
+    }
+    if (this.user === null && this.ledger.quiet) return ANSWER.swallow
+    const first = this.#repliesSinceReady === 0
+    this.#repliesSinceReady++
+    const answer = this.ledger.answered(ERROR_RESPONSE, 0)
+    if (this.overdue && first && this.ledger.status === STATUS_IDLE && this.ledger.owed === 1) {
+      const { sqlstate } = parseFields(buffer, position + HEADER_LENGTH, position + total)
+      if (sqlstate === '42501' || sqlstate === '42704') {
+        // held to its ReadyForQuery: the link itself is asked first whether its role still exists
+        this.#held = [Buffer.from(buffer.subarray(position, position + total))]
+        return ANSWER.swallow
+      }
+    }
+    return answer
+  }
+
+  #ready(buffer: Buffer, position: number): number {
+    const status = buffer[position + HEADER_LENGTH] as number
+    const answer = this.ledger.answered(READY_FOR_QUERY, status)
+    if (answer === ANSWER.violation) return answer
+    this.#readies++
+    this.#repliesSinceReady = 0
+    if (answer === ANSWER.forward) {
+      this.#meter.query()
+      if (status === STATUS_IDLE) this.#meter.transaction()
+      if (this.#held !== null) {
+        this.#held.push(Buffer.from(buffer.subarray(position, position + 6)))
+        return ANSWER.swallow
+      }
+    }
+    return answer
+  }
+
+  #afterReady(): void {
+    this.#readies = 0
+    const job = this.#job
+    if (job !== null && this.ledger.quiet) {
+      this.#job = null
+      return job.done(job.error)
+    }
+    if (this.#held !== null) return this.#question(Buffer.concat(this.#held))
+    this.user?.answered()
+  }
+
+  /** `select session_user` is the test: 42704 = the role is gone, an answer = the reply was the query's own. */
+  #question(reply: Buffer): void {
+    this.run('select session_user', (error) => {
+      this.#held = null
+      const user = this.user
+      user?.forward(reply, 0, reply.length)
+      if (error?.sqlstate === '42704') this.owner?.roleGone(this)
+      user?.answered()
+    })
+  }
+
+  #forward(buffer: Buffer, start: number, end: number): void {
+    if (start >= end || this.user === null) return
+    if (this.user.forward(buffer, start, end) || this.#paused) return
+    this.#paused = true
+    this.#transport.pause()
+  }
+
+  #violation(buffer: Buffer, run: number, position: number): void {
+    this.#forward(buffer, run, position)
+    this.#lose('server_protocol_violation')
+  }
+
+  drain(): void {
+    this.user?.linkDrained()
+  }
+
+  /** The server closes only for good: what is left to send would not be read. */
+  end(): void {
+    if (this.closeReason === undefined) this.#lose(this.#fatal === undefined ? 'server_closed' : 'server_fatal')
+  }
+
+  close(end: TransportEnd): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.closeReason === undefined) this.#tellUser(end.kind === 'error' || this.#fatal === undefined ? 'server_closed' : 'server_fatal')
+    this.owner?.linkClosed(this, this.closeReason ?? 'server_closed')
+  }
+
+  #lose(reason: CloseReason): void {
+    this.#tellUser(reason)
+    this.#transport.end(0)
+  }
+
+  #tellUser(reason: CloseReason): void {
+    this.closeReason = reason
+    const user = this.user
+    this.user = null
+    this.ledger.listener = null
+    this.#job = null
+    this.owner?.linkDying(this)
+    user?.linkLost(this.#fatal, this.#streaming > 0 || (this.#carry !== null && this.#carry.length > 0))
+  }
+}
+
+/** An unsigned 32-bit length, big endian, without a DataView. */
+export function lengthAt(buffer: Buffer, position: number): number {
+  return (
+    (buffer[position] as number) * 0x1000000 +
+    (((buffer[position + 1] as number) << 16) | ((buffer[position + 2] as number) << 8) | (buffer[position + 3] as number))
+  )
+}
+
+const isHeld = (type: number): boolean =>
+  type === READY_FOR_QUERY || type === ERROR_RESPONSE || type === COMMAND_COMPLETE || type === PARAMETER_STATUS
+
+/** Reads the severity without decoding the rest: S and V come first in every PostgreSQL since 9.6. */
+function isFatal(buffer: Buffer, start: number, end: number): boolean {
+  if (buffer[start] === 0x53) {
+    const zero = buffer.indexOf(0, start)
+    if (zero >= 0 && zero + 2 < end && buffer[zero + 1] === 0x56) return buffer[zero + 2] === 0x46 || buffer[zero + 2] === 0x50
+  }
+  const { severity } = parseFields(buffer, start, end)
+  return severity === 'FATAL' || severity === 'PANIC'
+}
