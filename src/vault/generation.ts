@@ -1,0 +1,33 @@
+// The states of a generation and the only moves between them.
+
+export type GenerationState = 'offered' | 'current' | 'draining' | 'overdue' | 'gone' | 'revoked'
+
+/**
+ * offered: leased, not proven by anyone. current: somebody serves with it. draining: everybody serves with a newer one.
+ * overdue: past its end and not replaced. gone: its role does not exist any more. revoked: nothing of it is left with us.
+ */
+const MOVES: Readonly<Record<GenerationState, readonly GenerationState[]>> = {
+  offered: ['current', 'draining', 'overdue', 'gone', 'revoked'],
+  current: ['draining', 'overdue', 'gone', 'revoked'],
+  overdue: ['draining', 'gone', 'revoked'],
+  draining: ['gone', 'revoked'],
+  gone: ['revoked'],
+  revoked: [],
+}
+
+export const GENERATION_STATES = Object.keys(MOVES) as readonly GenerationState[]
+
+export function mayMove(from: GenerationState, to: GenerationState): boolean {
+  return MOVES[from].includes(to)
+}
+
+/** `to`, when `from` may become it; throws otherwise: a bug, never a condition of the outside. */
+export function move(from: GenerationState, to: GenerationState): GenerationState {
+  if (!mayMove(from, to)) throw new Error(`a generation cannot go from ${from} to ${to}`)
+  return to
+}
+
+/** Whether new logins with a generation in `state` can succeed. */
+export function canServe(state: GenerationState): boolean {
+  return state === 'offered' || state === 'current'
+}

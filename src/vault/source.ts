@@ -1,0 +1,368 @@
+// A dynamic role of Vault as a credential source: generations, who serves with which, and the end of each.
+import { backoffMs, delay } from '../clock.ts'
+import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
+import type { VaultContext } from './context.ts'
+import { canServe, type GenerationState } from './generation.ts'
+import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
+import { CredentialReader } from './reader.ts'
+import { Revoker } from './revoke.ts'
+import type { Token, TokenKeeper } from './token.ts'
+import { Wakeable, waitForAny } from './wake.ts'
+
+/** A credential that served this long was good: its refusal begins a new episode. */
+const EPISODE_MS = 60_000
+const FIRST_BREAK_MS = 5000
+const LONGEST_BREAK_MS = 60_000
+
+interface ConsumerState {
+  /** The newest generation that it logged in with; 0 = none. */
+  proven: number
+}
+
+export interface GenerationSnapshot {
+  readonly generation: number
+  readonly state: GenerationState
+  readonly user: string
+  readonly leaseId: string
+  /** To the end of its lease or its token, whichever comes first; 0 when past. */
+  readonly remainingMs: number
+}
+
+export interface SourceSnapshot {
+  readonly name: string
+  readonly vaultPath: string
+  readonly trouble: Trouble | undefined
+  /** Whether a successor is being fetched. */
+  readonly reading: boolean
+  /** Oldest first. */
+  readonly generations: readonly GenerationSnapshot[]
+}
+
+export class LeasedSource implements CredentialSource, LeaseOwner {
+  readonly name: string
+  readonly vaultPath: string
+  readonly #context: VaultContext
+  readonly #keeper: TokenKeeper
+  readonly #reader: CredentialReader
+  readonly #revoker: Revoker
+  readonly #pause = new Wakeable()
+  readonly #consumers = new Map<CredentialConsumer, ConsumerState>()
+  /** Consumers with links, by generation. */
+  readonly #holders = new Map<number, Set<CredentialConsumer>>()
+  /** Not over yet, oldest first. */
+  #leases: Lease[] = []
+  #generation = 0
+  #trouble: Trouble | undefined
+  #obtaining: Promise<void> | undefined
+  #closed = false
+  /** Earliest time of the next read after credentials were refused. */
+  #breakUntilMs = 0
+  #refusals = 0
+  readonly #refused = new Set<number>()
+  #provenMs = 0
+  /** When the read of the newest generation began; undefined once its rotation was reported. */
+  #rotationMs: number | undefined
+  #followed: Token | undefined
+
+  constructor(context: VaultContext, keeper: TokenKeeper, name: string, vaultPath: string) {
+    this.#context = context
+    this.#keeper = keeper
+    this.name = name
+    this.vaultPath = vaultPath
+    this.#revoker = new Revoker(context, keeper)
+    this.#reader = new CredentialReader(context, keeper, {
+      source: name,
+      vaultPath,
+      servingLeftMs: () => this.#servingLeftMs(),
+      onFailure: (trouble, attempted) => this.#readFailed(trouble, attempted),
+      onUnusable: (leaseId, generation) => void this.#revoker.revoke(this.#target(leaseId, generation), () => EPISODE_MS),
+    })
+  }
+
+  /** Begins to lease: sources of exact databases are ready before the first client comes. */
+  start(): void {
+    this.#obtain(0)
+  }
+
+  current(): Credential | undefined {
+    return this.#newest()?.credential
+  }
+
+  subscribe(consumer: CredentialConsumer): () => void {
+    this.#consumers.set(consumer, { proven: 0 })
+    if (this.#trouble !== undefined) consumer.trouble(this.#trouble)
+    const newest = this.#newest()
+    if (newest !== undefined) consumer.offer(newest.credential)
+    return () => {
+      if (!this.#consumers.delete(consumer)) return
+      for (const holders of this.#holders.values()) holders.delete(consumer)
+      this.#settle()
+    }
+  }
+
+  reportProven(consumer: CredentialConsumer, generation: number): void {
+    const known = this.#consumers.get(consumer)
+    const lease = this.#find(generation)
+    if (known === undefined || lease === undefined) return
+    known.proven = Math.max(known.proven, generation)
+    this.#holdersOf(generation).add(consumer)
+    if (lease.state === 'offered') {
+      lease.become('current')
+      this.#provenMs = this.#context.clock.monotonicMs()
+      this.#context.log.info('credential_proven', `logged in to PostgreSQL as ${lease.credential.user}`, this.#fields(lease))
+    }
+    this.#reportRotation(lease)
+    this.#settle()
+  }
+
+  reportFailure(generation: number, sqlstate: string): void {
+    const lease = this.#find(generation)
+    if (lease === undefined || this.#closed) return
+    if (sqlstate === '42704') this.#roleGone(lease)
+    if (lease !== this.#newest() || this.#refused.has(generation)) return
+    this.#refused.add(generation)
+    const { clock, log, observer } = this.#context
+    if (lease.state === 'offered') observer.rotation(this.name, 'failed', clock.monotonicMs() - (this.#rotationMs ?? 0))
+    const now = clock.monotonicMs()
+    if (lease.state !== 'offered' && now - this.#provenMs > EPISODE_MS) this.#refusals = 0
+    const pause = this.#refusals === 0 ? 0 : backoffMs(clock, this.#refusals - 1, FIRST_BREAK_MS, LONGEST_BREAK_MS)
+    this.#refusals++
+    this.#breakUntilMs = now + pause
+    const next = pause === 0 ? 'a new one is leased now' : `a new one is leased in ${Math.round(pause / 1000)} s`
+    const message = `PostgreSQL refuses ${lease.credential.user} (${sqlstate}); ${next}`
+    log.warning('credential_refused', message, { ...this.#fields(lease), code: sqlstate })
+    this.#obtain(0)
+  }
+
+  /** Heard only from consumers that serve with a newer generation: until then they may open links with this one again. */
+  reportDrained(consumer: CredentialConsumer, generation: number): void {
+    const known = this.#consumers.get(consumer)
+    if (known === undefined || known.proven <= generation) return
+    this.#holders.get(generation)?.delete(consumer)
+    this.#settle()
+  }
+
+  wantsSuccessor(lease: Lease): void {
+    if (lease === this.#newest()) this.#obtain(0)
+  }
+
+  ended(lease: Lease): void {
+    const { log } = this.#context
+    if (lease.state === 'draining') {
+      lease.become('gone')
+      for (const consumer of this.#holders.get(lease.generation) ?? []) consumer.gone(lease.generation)
+    } else if (canServe(lease.state)) {
+      lease.become('overdue')
+      const message = 'the lease is past its end and not replaced; its connections are kept while PostgreSQL lets them'
+      log.warning('lease_overdue', message, this.#fields(lease))
+      for (const [consumer, { proven }] of [...this.#consumers]) {
+        if (proven > lease.generation) consumer.gone(lease.generation)
+        else consumer.overdue(lease.generation)
+      }
+    }
+    this.#settle()
+    if (lease === this.#newest()) this.#obtain(0)
+  }
+
+  /** Token or availability changed: every lease looks again, and a new token means new leases under it. */
+  vaultChanged(): void {
+    const token = this.#keeper.current
+    const newest = this.#newest()
+    for (const lease of this.#leases) lease.wake()
+    if (token === undefined || newest === undefined || newest.token === token || this.#followed === token) return
+    this.#followed = token
+    // spread, so that many sources do not lease all at once; the old token's end bounds it
+    const left = Math.max(0, Math.min(EPISODE_MS, newest.leftMs()))
+    this.#obtain((this.#context.clock.random() * left) / 3)
+  }
+
+  async close(budgetMs: number): Promise<void> {
+    this.#closed = true
+    this.#pause.wake()
+    this.#reader.close()
+    this.#revoker.limit(budgetMs)
+    for (const lease of this.#leases) void this.#finish(lease)
+    this.#leases = []
+    const timeout = new AbortController()
+    const ended = async () => {
+      // a read on its way may still grant a lease, which is revoked at once
+      await this.#obtaining
+      await this.#revoker.idle()
+    }
+    await Promise.race([ended(), delay(this.#context.clock, budgetMs, timeout.signal)])
+    timeout.abort()
+  }
+
+  snapshot(): SourceSnapshot {
+    return {
+      name: this.name,
+      vaultPath: this.vaultPath,
+      trouble: this.#trouble,
+      reading: this.#obtaining !== undefined,
+      generations: this.#leases.map((lease) => ({
+        generation: lease.generation,
+        state: lease.state,
+        user: lease.credential.user,
+        leaseId: lease.leaseId,
+        remainingMs: Math.max(0, lease.leftMs()),
+      })),
+    }
+  }
+
+  #newest(): Lease | undefined {
+    return this.#leases.at(-1)
+  }
+
+  #find(generation: number): Lease | undefined {
+    return this.#leases.find((lease) => lease.generation === generation)
+  }
+
+  #holdersOf(generation: number): Set<CredentialConsumer> {
+    const known = this.#holders.get(generation)
+    if (known !== undefined) return known
+    const holders = new Set<CredentialConsumer>()
+    this.#holders.set(generation, holders)
+    return holders
+  }
+
+  #servingLeftMs(): number | undefined {
+    const left = this.#leases.filter((lease) => canServe(lease.state)).map((lease) => lease.leftMs())
+    return left.length === 0 ? undefined : Math.max(...left)
+  }
+
+  #fields(lease: Lease): { source: string; generation: number; lease: string } {
+    return { source: this.name, generation: lease.generation, lease: lease.leaseId }
+  }
+
+  #target(leaseId: string, generation: number) {
+    return { leaseId, generation, source: this.name, vaultPath: this.vaultPath }
+  }
+
+  #setTrouble(trouble: Trouble | undefined): void {
+    if (trouble?.code === this.#trouble?.code && trouble?.detail === this.#trouble?.detail) return
+    this.#trouble = trouble
+    for (const consumer of [...this.#consumers.keys()]) consumer.trouble(trouble)
+  }
+
+  #readFailed(trouble: Trouble, attempted: boolean): void {
+    const { log, observer, clock } = this.#context
+    if (attempted && this.#generation > 0) observer.rotation(this.name, 'failed', clock.monotonicMs() - (this.#rotationMs ?? 0))
+    const news = trouble.code !== this.#trouble?.code || trouble.detail !== this.#trouble.detail
+    if (attempted && news) {
+      const serving = this.#servingLeftMs() === undefined ? '' : '; the credential in use goes on serving'
+      log.warning('vault_request_failed', `no credential from ${trouble.detail}${serving}`, { source: this.name, code: trouble.code })
+    }
+    this.#setTrouble(trouble)
+  }
+
+  /** Leases the next generation, one read at a time; a second call only ends the waiting of the first. */
+  #obtain(spreadMs: number): void {
+    if (this.#closed) return
+    if (this.#obtaining !== undefined) {
+      if (spreadMs === 0) this.#pause.wake()
+      return
+    }
+    this.#obtaining = this.#obtainNext(spreadMs).finally(() => {
+      this.#obtaining = undefined
+      this.#reconsider()
+    })
+  }
+
+  async #obtainNext(spreadMs: number): Promise<void> {
+    const { clock } = this.#context
+    if (spreadMs > 0) await waitForAny(clock, [this.#pause], spreadMs)
+    for (let left = this.#breakLeftMs(); left > 0 && !this.#closed; left = this.#breakLeftMs()) {
+      await waitForAny(clock, [this.#pause], left)
+    }
+    if (this.#closed) return
+    this.#rotationMs = clock.monotonicMs()
+    const grant = await this.#reader.read(this.#generation + 1)
+    if (grant === undefined) return
+    this.#generation = grant.credential.generation
+    this.#adopt(grant)
+  }
+
+  #breakLeftMs(): number {
+    return this.#breakUntilMs - this.#context.clock.monotonicMs()
+  }
+
+  /** What called for a successor while one was being read may call for the next one. */
+  #reconsider(): void {
+    const newest = this.#newest()
+    if (newest === undefined || this.#closed) return
+    if (newest.successorWanted || newest.leftMs() <= 0 || this.#refused.has(newest.generation)) this.#obtain(0)
+    else this.vaultChanged()
+  }
+
+  #adopt(grant: LeaseGrant): void {
+    const lease = new Lease(this.#context, this.#keeper, this, grant)
+    if (this.#closed) {
+      void this.#finish(lease)
+      return
+    }
+    this.#leases.push(lease)
+    const message = `leased ${grant.credential.user} for ${Math.round(grant.durationMs / 1000)} s`
+    this.#context.log.info('lease_obtained', message, this.#fields(lease))
+    this.#warnAboutRotateBefore(grant)
+    this.#setTrouble(undefined)
+    for (const consumer of [...this.#consumers.keys()]) consumer.offer(lease.credential)
+    this.#settle()
+    void lease.run()
+  }
+
+  #warnAboutRotateBefore(grant: LeaseGrant): void {
+    const before = this.#context.settings.rotate_before
+    if (grant.renewable || before <= grant.durationMs / 2 || !this.#context.once(`rotate_before ${this.name}`)) return
+    const message = `rotate_before (${before / 1000} s) is longer than half of the lease, which cannot be renewed: it is replaced at half of its life`
+    this.#context.log.warning('lease_warning', message, { source: this.name })
+  }
+
+  #roleGone(lease: Lease): void {
+    if (lease.state === 'gone') return
+    lease.stop()
+    lease.become('gone')
+    this.#context.log.warning('role_gone', `the role ${lease.credential.user} does not exist any more`, this.#fields(lease))
+    for (const consumer of [...this.#consumers.keys()]) consumer.gone(lease.generation)
+    this.#settle()
+  }
+
+  #reportRotation(lease: Lease): void {
+    if (lease !== this.#newest() || this.#rotationMs === undefined) return
+    if ([...this.#consumers.values()].some(({ proven }) => proven < lease.generation)) return
+    const ms = this.#context.clock.monotonicMs() - this.#rotationMs
+    this.#rotationMs = undefined
+    if (lease.generation === 1) return
+    this.#context.observer.rotation(this.name, 'ok', ms)
+    this.#context.log.info('rotated', `new connections log in as ${lease.credential.user}`, { ...this.#fields(lease), ms: Math.round(ms) })
+  }
+
+  /** Whether nobody will open links with `lease` any more. */
+  #superseded(lease: Lease): boolean {
+    const newer = this.#leases.filter((other) => other.generation > lease.generation)
+    if (newer.length === 0) return false
+    const consumers = [...this.#consumers.values()]
+    if (consumers.some(({ proven }) => proven === lease.generation)) return false
+    const replaced = consumers.length === 0 || newer.some((other) => this.#holders.has(other.generation))
+    return replaced || (this.#refused.has(lease.generation) && !this.#holders.has(lease.generation))
+  }
+
+  /** Brings every generation to the state that the reports call for, and ends those that nobody holds. */
+  #settle(): void {
+    for (const lease of [...this.#leases]) {
+      if (!this.#superseded(lease)) continue
+      if (lease.state !== 'draining' && lease.state !== 'gone') lease.become('draining')
+      if ((this.#holders.get(lease.generation)?.size ?? 0) > 0) continue
+      this.#leases = this.#leases.filter((other) => other !== lease)
+      void this.#finish(lease)
+    }
+  }
+
+  /** Revokes what Vault has not ended by itself, and lets go of the token. */
+  async #finish(lease: Lease): Promise<void> {
+    lease.stop()
+    this.#holders.delete(lease.generation)
+    this.#refused.delete(lease.generation)
+    if (lease.leftMs() > 0) await this.#revoker.revoke(this.#target(lease.leaseId, lease.generation), () => lease.leftMs())
+    lease.over()
+  }
+}
