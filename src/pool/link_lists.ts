@@ -75,6 +75,12 @@ export class LinkLists<L extends object> {
     return undefined
   }
 
+  countAlive(accept: (link: L) => boolean): number {
+    let count = 0
+    for (const [link, state] of this.#states) if (state !== 'closing' && accept(link)) count++
+    return count
+  }
+
   idle(): readonly L[] {
     return [...this.#idle]
   }

@@ -1,0 +1,266 @@
+// How a pool gets its links: which credential is current, which is to be proven, when to log in, and what a failed login means.
+import type { Clock, Timer } from '../clock.ts'
+import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
+import { type CloseReason, ERRORS, PgleaseError } from '../errors.ts'
+import type { Log, LogFields } from '../log.ts'
+import { Generations } from './generation.ts'
+import type { LinkLists } from './link_lists.ts'
+import type { PoolLink } from './pool.ts'
+import { Replacement } from './replacement.ts'
+import { cachedError, LoginTrouble } from './trouble.ts'
+
+/** The pool, as its logins see it. */
+export interface LoginsHost<L> {
+  readonly lists: LinkLists<L & object>
+  /** Most links at a time. */
+  readonly limit: number
+  readonly waiting: number
+  /** A fresh link, in state `active`: give it to a client or keep it. */
+  opened(link: L): void
+  shut(link: L, reason: CloseReason): void
+  /** No link can be had for now: those who wait are told. */
+  refuse(error: PgleaseError): void
+}
+
+export interface LoginsParts<L> {
+  readonly database: string
+  readonly source: CredentialSource
+  readonly clock: Clock
+  readonly log: Log
+  open(credential: Credential): Promise<L>
+}
+
+/** How long a refused proof is repeated: a standby may not have the role yet. */
+const PROOF_PATIENCE_MS = 5_000
+const PROOF_RETRY_MS = 500
+const PARALLEL_LOGINS = 5
+
+export class Logins<L extends PoolLink> {
+  readonly generations: Generations
+  readonly replacement = new Replacement()
+  current: Credential | undefined
+  /** Logins under way. */
+  dialing = 0
+  readonly #host: LoginsHost<L>
+  readonly #parts: LoginsParts<L>
+  readonly #trouble: LoginTrouble
+  #sourceTrouble: Trouble | undefined
+  #offered: Credential | undefined
+  #proving = false
+  /** A link was closed so that the proof had a place. */
+  #placeMade = false
+  #refusedSinceMs: number | undefined
+  #retry: Timer | undefined
+  #closed = false
+  readonly #consumer: CredentialConsumer
+
+  constructor(host: LoginsHost<L>, parts: LoginsParts<L>, consumer: CredentialConsumer) {
+    this.#host = host
+    this.#parts = parts
+    this.#consumer = consumer
+    this.#trouble = new LoginTrouble(parts.clock)
+    this.generations = new Generations((generation) => parts.source.reportDrained(consumer, generation))
+  }
+
+  /** Every link that counts: logging in, serving, and not closed by the server yet. */
+  get size(): number {
+    return this.dialing + this.#host.lists.size
+  }
+
+  /** Why no link can be had just now; '' when nothing is wrong. */
+  get cause(): string {
+    const cause = this.#trouble.error ?? this.#sourceTrouble
+    return cause === undefined ? '' : ERRORS[cause.code].text.replace('%s', () => cause.detail)
+  }
+
+  offer(credential: Credential): void {
+    if (this.#closed || this.generations.state(credential.generation) !== undefined) return
+    this.#offered = credential
+    this.#proving = false
+    this.#refusedSinceMs = undefined
+    this.generations.offer(credential.generation)
+    // a new credential is a new chance: it does not wait for what the old one earned
+    this.#trouble.nextTryMs = 0
+    this.advance()
+  }
+
+  /** Answers whether the generation was alive until now. */
+  gone(generation: number): boolean {
+    if (!this.generations.setGone(generation)) return false
+    if (this.current?.generation === generation) this.current = undefined
+    return true
+  }
+
+  setSourceTrouble(trouble: Trouble | undefined): void {
+    this.#sourceTrouble = trouble
+    if (trouble !== undefined) this.#refuseWaiting()
+  }
+
+  /** The error for clients that need not wait: a permanent cause while no link works. */
+  refusal(): PgleaseError | undefined {
+    if (this.#host.lists.alive > 0) return undefined
+    const login = this.#trouble.error
+    if (login !== undefined && this.#trouble.permanent) return cachedError(login)
+    const source = this.#sourceTrouble
+    if (source !== undefined && this.current === undefined && ERRORS[source.code].class === 'permanent') return cachedError(source)
+    return undefined
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#retry?.cancel()
+  }
+
+  /** Does whatever is due: prove an offered credential, replace links of old ones, open links for those who wait. */
+  advance(): void {
+    if (this.#closed) return
+    if (this.#trouble.waitMs > 0) return this.#retryLater()
+    if (this.#offered !== undefined && !this.#proving) this.#prove(this.#offered)
+    this.#replace()
+    this.grow()
+  }
+
+  /** A login for each client that waits, as far as the limit allows. */
+  grow(): void {
+    const current = this.current
+    if (this.#closed || current === undefined || this.generations.isOverdue(current.generation)) return
+    if (this.#trouble.waitMs > 0) return this.#retryLater()
+    while (this.#host.waiting > this.dialing && this.size < this.#host.limit && this.dialing < PARALLEL_LOGINS) this.#dial(current)
+  }
+
+  #retryLater(): void {
+    if (this.#retry !== undefined || this.#closed) return
+    this.#retry = this.#parts.clock.after(this.#trouble.waitMs + 1, () => {
+      this.#retry = undefined
+      this.advance()
+    })
+  }
+
+  /** Links that are not of the current credential and still serve. */
+  get #old(): number {
+    if (this.generations.leaving === 0) return 0
+    const current = this.current?.generation
+    return this.#host.lists.countAlive((link) => link.generation !== current)
+  }
+
+  /** Does this link, which has just settled, have to make room: is it replaced already, or does a login need its place? */
+  mustGo(link: L): boolean {
+    if (this.#needsPlace && this.#offered !== undefined) {
+      this.#placeMade = true
+      return true
+    }
+    if (this.#needsPlace && link.generation !== this.current?.generation) return true
+    return link.generation !== this.current?.generation && this.current !== undefined && this.replacement.surplus(this.#old) > 0
+  }
+
+  /** A login is due and the pool is full. */
+  get #needsPlace(): boolean {
+    if (this.#trouble.waitMs > 0 || this.size < this.#host.limit || this.#host.lists.count('closing') > 0) return false
+    return (this.#offered !== undefined && !this.#proving) || (this.#old > 0 && this.replacement.wantsLogin)
+  }
+
+  #prove(credential: Credential): void {
+    const idle = this.#host.lists.lastIdle()
+    if (this.#needsPlace && idle !== undefined) {
+      this.#placeMade = true
+      this.#host.shut(idle, 'rotated')
+    }
+    if (this.size >= this.#host.limit) return
+    this.#proving = true
+    this.#dial(credential)
+  }
+
+  /** Opens links with the current credential in place of those of its predecessors, a few at a time, and closes those. */
+  #replace(): void {
+    const current = this.current
+    if (current === undefined || this.generations.isOverdue(current.generation)) return
+    while (this.replacement.wantsLogin && this.dialing < PARALLEL_LOGINS && this.size < this.#host.limit) {
+      this.replacement.begin()
+      this.#dial(current, true)
+    }
+    const isOld = (link: L) => link.generation !== current.generation
+    for (let going = this.replacement.surplus(this.#old) + (this.#needsPlace ? 1 : 0); going > 0; going--) {
+      const idle = this.#host.lists.findIdle(isOld)
+      if (idle === undefined) return
+      this.#host.shut(idle, 'rotated')
+    }
+  }
+
+  #dial(credential: Credential, replacing = false): void {
+    this.dialing++
+    this.generations.joined(credential.generation)
+    this.#parts.open(credential).then(
+      (link) => this.#opened(link, credential, replacing),
+      (error: unknown) => this.#failed(error, credential, replacing),
+    )
+  }
+
+  #opened(link: L, credential: Credential, replacing: boolean): void {
+    this.dialing--
+    this.#host.lists.add(link, 'active')
+    const fields = this.#fields(credential)
+    if (this.#trouble.clear()) this.#parts.log.info('login_recovered', 'logins to the server succeed again', fields)
+    this.#parts.log.debug('link_opened', `server connection ${link.facts.id} opened`, { ...fields, link: link.facts.id })
+    if (this.#closed) return this.#host.shut(link, 'pool_closed')
+    if (this.generations.isOverdue(link.generation)) link.overdue = true
+    if (this.#offered === credential) this.#makeCurrent(credential)
+    if (replacing) this.replacement.ended(true)
+    this.#host.opened(link)
+    this.advance()
+  }
+
+  #makeCurrent(credential: Credential): void {
+    this.#proving = false
+    this.#offered = undefined
+    this.current = credential
+    this.generations.makeCurrent(credential.generation)
+    this.replacement.start(this.#old + (this.#placeMade ? 1 : 0))
+    this.#placeMade = false
+    this.#parts.log.info('credential_proven', `generation ${credential.generation} serves new connections`, this.#fields(credential))
+    this.#parts.source.reportProven(this.#consumer, credential.generation)
+  }
+
+  #failed(thrown: unknown, credential: Credential, replacing: boolean): void {
+    this.dialing--
+    if (replacing) this.replacement.ended(false)
+    const error = thrown instanceof PgleaseError ? thrown : new PgleaseError('server_misbehaved', 'an internal error during login')
+    if (!(thrown instanceof PgleaseError)) this.#parts.log.error('bug', String(thrown), this.#fields(credential))
+    if (this.#offered === credential) this.#proving = false
+    if (!this.#closed) this.#noteFailure(error, credential)
+    this.generations.left(credential.generation)
+    this.advance()
+  }
+
+  #noteFailure(error: PgleaseError, credential: Credential): void {
+    const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
+    if (cause === undefined) return
+    if (this.#trouble.failed(cause)) {
+      this.#parts.log.warning('login_failed', `${cause.message}; tried again in ${Math.round(this.#trouble.waitMs)} ms`, {
+        ...this.#fields(credential),
+        code: cause.code,
+      })
+    }
+    this.#refuseWaiting()
+  }
+
+  /** 28P01 and 28000 are the credential's fault, once the proof's patience is over. */
+  #refused(error: PgleaseError, credential: Credential): PgleaseError | undefined {
+    const nowMs = this.#parts.clock.monotonicMs()
+    this.#refusedSinceMs ??= nowMs
+    if (this.#offered === credential && nowMs - this.#refusedSinceMs < PROOF_PATIENCE_MS) {
+      this.#trouble.failed(error, PROOF_RETRY_MS)
+      return undefined
+    }
+    this.#parts.source.reportFailure(credential.generation, error.sqlstate)
+    return new PgleaseError('login_refused_for_good', error.detail)
+  }
+
+  #refuseWaiting(): void {
+    const refusal = this.refusal()
+    if (refusal !== undefined) this.#host.refuse(refusal)
+  }
+
+  #fields(credential: Credential): LogFields {
+    return { database: this.#parts.database, source: credential.source, generation: credential.generation }
+  }
+}
