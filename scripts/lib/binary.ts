@@ -47,8 +47,10 @@ export async function buildBinary(options: BuildOptions = {}): Promise<string> {
   return outfile
 }
 
-/** The short commit, `-dirty` when sources differ from it; `unknown` outside a git checkout. */
+/** SOURCE_COMMIT (an image's build has no git), else the short commit, `-dirty` when sources differ from it; `unknown` outside a git checkout. */
 async function currentCommit(): Promise<string> {
+  const given = process.env.SOURCE_COMMIT
+  if (given) return given
   const commit = await run(['git', 'rev-parse', '--short=12', 'HEAD'], { output: 'collect' })
   if (commit.code !== 0) return 'unknown'
   const changes = await run(['git', 'status', '--porcelain', '--', 'src', 'package.json', 'bun.lock'], { output: 'collect' })
