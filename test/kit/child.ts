@@ -56,7 +56,12 @@ export class Child {
     this.name = options.name
     const [program, ...args] = [...wrapper, ...diesWithParent(), ...command]
     if (program === undefined) throw new Error('an empty command')
-    const child = spawn(program, args, { cwd: options.cwd, env: options.env ?? process.env, stdio: ['pipe', 'pipe', 'pipe'] })
+    const child = spawn(program, args, {
+      cwd: options.cwd,
+      env: options.env ?? process.env,
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: true, // a terminal's Ctrl-C is for this process alone, which ends its children in order
+    })
     this.#child = child
     this.pid = child.pid ?? 0
     running.add(child)
