@@ -185,7 +185,9 @@ export class VaultApi {
       timeout: false,
       redirect: 'manual',
       throwHttpErrors: false,
-      fetch: this.#options.fetch,
+      // On a connection that was used before, a runtime repeats a request by itself when the answer is lost, and a repeated read
+      // makes another role. This keeps Bun from it; Deno needs a client without idle connections (poolMaxIdlePerHost: 0).
+      fetch: (input, init) => this.#options.fetch(input, { ...init, keepalive: false }),
       ...(request.body !== undefined && { json }),
     })
   }
