@@ -1,4 +1,4 @@
-// The closed list of log events and the one way to write them.
+// The closed list of log events, and what a log is for those who write to it.
 
 export const LOG_EVENTS = [
   'starting',
@@ -37,27 +37,56 @@ export const LOG_EVENTS = [
   'rotated',
   'role_gone',
   'transaction_outlived_lease',
+  'log_lines_dropped',
   'bug',
 ] as const
 export type LogEvent = (typeof LOG_EVENTS)[number]
-export type LogLevel = 'debug' | 'info' | 'warning' | 'error'
+export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
 
 /** Keys beside time, level, event and msg. */
 export interface LogFields {
-  database?: string
-  client?: string | number
-  link?: number
-  generation?: number
-  source?: string
-  lease?: string
-  reason?: string
-  code?: string
-  ms?: number
+  database?: string | undefined
+  client?: string | number | undefined
+  link?: number | undefined
+  generation?: number | undefined
+  source?: string | undefined
+  lease?: string | undefined
+  reason?: string | undefined
+  code?: string | undefined
+  ms?: number | undefined
+  /** Of a listener: database, unix, http or admin. */
+  kind?: string | undefined
+  /** host:port or a socket's path. */
+  address?: string | undefined
+  /** Vault's path, or a file. */
+  path?: string | undefined
+  status?: number | undefined
+  operation?: string | undefined
+  sqlstate?: string | undefined
+  user?: string | undefined
+  /** Of a lease or token: seconds until it ends. */
+  remaining?: number | undefined
+  count?: number | undefined
+  signal?: string | undefined
+  version?: string | undefined
+  commit?: string | undefined
+  runtime?: string | undefined
 }
 
 export interface Log {
   debug(event: LogEvent, msg: string, fields?: LogFields): void
+  /** The `listening` event carries kind and address: tests and scripts read the port from there. */
   info(event: LogEvent, msg: string, fields?: LogFields): void
   warning(event: LogEvent, msg: string, fields?: LogFields): void
   error(event: LogEvent, msg: string, fields?: LogFields): void
+}
+
+/** One record as it was written: secrets are already replaced. */
+export interface LogLine extends LogFields {
+  /** RFC 3339, UTC, milliseconds. */
+  readonly time: string
+  readonly level: LogLevel
+  readonly event: LogEvent
+  readonly msg: string
 }

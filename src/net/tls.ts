@@ -1,4 +1,5 @@
 // What both networks must agree on about TLS: which verification failures matter, and names on the wire.
+import { getCACertificates } from 'node:tls'
 import { type TlsClientOptions, type TlsOptions, TransportError } from './transport.ts'
 
 /** The peer's certificate is not for this host. The chain was checked before: any chain error is reported instead of it. */
@@ -54,3 +55,6 @@ export function checkClientOptions(options: TlsClientOptions): void {
 export function alpnWire(names: readonly string[]): string {
   return names.map((name) => String.fromCharCode(name.length) + name).join('')
 }
+
+/** The authorities that the system trusts, in PEM. */
+export const systemCertificates = (): string[] => getCACertificates('system')

@@ -1,0 +1,108 @@
+// Makes log lines: one per event, as JSON or for a terminal, without secrets; the last ones are kept.
+import { configureSync, getLogger, type Logger, type LogRecord } from '@logtape/logtape'
+import { LOG_LEVELS, type Log, type LogEvent, type LogFields, type LogLevel, type LogLine } from './log.ts'
+import { type Hidden, Redaction } from './log_redaction.ts'
+
+export interface ConfiguredLog extends Log {
+  /** The last 200 lines, oldest first. */
+  recent(): readonly LogLine[]
+  /** Hears of every line from now on, until what it returns is called. */
+  onLine(listener: (line: LogLine) => void): () => void
+  /** From now on this value shows as `[redacted]`, also URL-encoded, JSON-escaped and in base64. Returns what forgets it. */
+  redact(secret: Hidden): () => void
+  setLevel(level: LogLevel): void
+}
+
+export interface LogOptions {
+  readonly format: 'json' | 'text'
+  readonly level: LogLevel
+  /** Takes one line with its newline and never blocks: see `LineWriter`. */
+  readonly write: (line: string) => void
+}
+
+const KEPT_LINES = 200
+
+/** No line of a log may look like two, or move a terminal's cursor. */
+function escaped(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass
+  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
+    if (character === '\n') return '\\n'
+    return character === '\t' ? '\\t' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
+
+/** One line for a terminal. */
+function asText({ time, level, event, msg, ...fields }: LogLine): string {
+  const pairs = Object.entries(fields).map(([key, value]) => {
+    const text = escaped(String(value))
+    return ` ${key}=${/^[^\s"=]+$/.test(text) ? text : JSON.stringify(text)}`
+  })
+  return `${time} ${level.toUpperCase().padEnd(7)} ${event}: ${escaped(msg)}${pairs.join('')}\n`
+}
+
+/** LogTape's configuration belongs to the process: every log has a category of its own in it. */
+const sinks: Record<string, (record: LogRecord) => void> = {}
+
+function loggerFor(sink: (record: LogRecord) => void): Logger {
+  const name = `log${Object.keys(sinks).length}`
+  sinks[name] = sink
+  configureSync({
+    reset: true,
+    sinks,
+    loggers: [
+      ...Object.keys(sinks).map((one) => ({ category: ['pglease', one], sinks: [one], lowestLevel: 'debug' as const })),
+      { category: ['logtape', 'meta'], sinks: [], lowestLevel: 'fatal' },
+    ],
+  })
+  return getLogger(['pglease', name])
+}
+
+/** A log whose lines go to `write`. What is below `level` costs one comparison. */
+export function createLog({ format, level, write }: LogOptions): ConfiguredLog {
+  const redaction = new Redaction()
+  const recent: LogLine[] = []
+  const listeners = new Set<(line: LogLine) => void>()
+  let lowest = LOG_LEVELS.indexOf(level)
+  const logger = loggerFor((record) => {
+    const line = lineOf(record, redaction)
+    if (recent.push(line) > KEPT_LINES) recent.shift()
+    for (const listener of listeners) listener(line)
+    write(format === 'json' ? `${JSON.stringify(line)}\n` : asText(line))
+  })
+  const at = (own: LogLevel) => {
+    const rank = LOG_LEVELS.indexOf(own)
+    return (event: LogEvent, msg: string, fields?: LogFields) => {
+      if (rank >= lowest) logger[own](msg, { ...fields, event })
+    }
+  }
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warning: at('warning'),
+    error: at('error'),
+    recent: () => [...recent],
+    onLine: (listener) => {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+    redact: (secret) => redaction.add(secret),
+    setLevel: (next) => {
+      lowest = LOG_LEVELS.indexOf(next)
+    },
+  }
+}
+
+function lineOf({ timestamp, level, rawMessage, properties }: LogRecord, redaction: Redaction): LogLine {
+  const { event, ...fields } = properties as unknown as LogFields & { event: LogEvent }
+  const clean: Record<string, unknown> = {}
+  for (const [key, value] of Object.entries(fields)) {
+    if (value !== undefined) clean[key] = typeof value === 'string' ? redaction.apply(value) : value
+  }
+  return {
+    time: new Date(timestamp).toISOString(),
+    level: level as LogLevel,
+    event,
+    msg: redaction.apply(String(rawMessage)),
+    ...clean,
+  }
+}
