@@ -47,6 +47,11 @@ const LINGER_MS = 2000
 /** What a client may send ahead of its welcome; PostgreSQL's drivers send nothing. */
 const AHEAD_LIMIT = 64 * 1024
 
+const NO_BYTES = Buffer.alloc(0)
+const DECLINED = Buffer.from('N')
+/** Connections that have not said who they are: this many times max_client_conn, as PostgreSQL allows. */
+const SILENT_SHARE = 2
+
 /** first: bytes of a first packet; deciding: authentication; waiting: for what the server says at login; over: done or closed. */
 type GreetingState = 'first' | 'deciding' | 'waiting' | 'over'
 
@@ -54,9 +59,10 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
   readonly #parts: GreetParts
   readonly #transport: Transport
   #state: GreetingState = 'first'
-  #received: Buffer = Buffer.alloc(0)
+  #received: Buffer = NO_BYTES
   #requests = 0
   #counted = false
+  #silent = true
   #timer: Timer | undefined
   #startup: StartupMessage | undefined
   #destination: Destination | undefined
@@ -65,9 +71,12 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
   constructor(transport: Transport, parts: GreetParts) {
     this.#parts = parts
     this.#transport = transport
-    const timeoutMs = parts.settings().client_login_timeout
-    if (timeoutMs > 0) this.#timer = parts.clock.after(timeoutMs, () => this.#timedOut())
+    const { client_login_timeout: timeoutMs, max_client_conn } = parts.settings()
+    parts.registry.silent++
     transport.setHandler(this)
+    // cancel requests come here too, and must get through when the limit on clients is reached
+    if (max_client_conn > 0 && parts.registry.silent > SILENT_SHARE * max_client_conn) this.#leave('client_limit')
+    else if (timeoutMs > 0) this.#timer = parts.clock.after(timeoutMs, () => this.#timedOut())
   }
 
   data(chunk: Buffer): void {
@@ -110,19 +119,21 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
   #declineEncryption(length: number): void {
     // one SSLRequest and one GSSENCRequest at most, as PostgreSQL allows
     if (++this.#requests > 2) return this.#fail(new PgleaseError('bad_startup_packet', 'too many requests for encryption'))
-    this.#received = this.#received.subarray(length)
-    this.#transport.write(Buffer.from('N'))
-    if (this.#received.length > 0) this.#read()
+    // as PostgreSQL: what came before the answer could have been slipped in by someone on the way
+    if (this.#received.length > length)
+      return this.#fail(new PgleaseError('bad_startup_packet', 'received unencrypted data after a request for encryption'))
+    this.#received = NO_BYTES
+    this.#transport.write(DECLINED)
   }
 
   #cancel(request: CancelKey): void {
-    this.#state = 'over'
-    this.#timer?.cancel()
+    this.#over()
     // answered by the end of the connection, when the server has taken the request
-    this.#parts.cancelRequest(request).finally(() => {
+    const done = () => {
       this.#transport.end(LINGER_MS)
       this.#parts.greetingFailed(undefined, 'cancel_request')
-    })
+    }
+    this.#parts.cancelRequest(request).then(done, done)
   }
 
   #begin(startup: StartupMessage): void {
@@ -130,6 +141,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
     if (this.#parts.refusing()) return this.#fail(new PgleaseError('shutting_down'))
     const limit = settings().max_client_conn
     if (limit > 0 && registry.size >= limit) return this.#fail(new PgleaseError('too_many_clients'), 'client_limit')
+    this.#spoke()
     registry.beginGreeting()
     this.#counted = true
     this.#state = 'deciding'
@@ -189,6 +201,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
       log,
       meter: destination.meter,
       maxPacketSize: settings().max_packet_size,
+      leaving: this.#parts.refusing,
       closed: (closed, reason) => {
         registry.remove(closed)
         this.#parts.sessionClosed(closed, reason)
@@ -250,7 +263,14 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
     this.#parts.greetingFailed(undefined, reason)
   }
 
+  /** The connection counts among the silent ones no more. */
+  #spoke(): void {
+    if (this.#silent) this.#parts.registry.silent--
+    this.#silent = false
+  }
+
   #over(): void {
+    this.#spoke()
     this.#destination?.pool.leaveWelcome(this)
     this.#state = 'over'
     this.#timer?.cancel()

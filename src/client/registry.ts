@@ -12,6 +12,8 @@ export interface CancelKey {
 }
 
 export class Registry {
+  /** Connections that have not sent their first packet yet. */
+  silent = 0
   readonly #sessions = new Map<number, { session: Session; key: Buffer }>()
   /** Clients whose greeting is under way and who count against the limit. */
   #greeting = 0

@@ -19,7 +19,7 @@ import {
 } from '../wire/codes.ts'
 import { ASKED } from '../wire/ledger.ts'
 import { close } from '../wire/pgprotocol.ts'
-import { KEPT_LIMIT, UnnamedStatement } from './unnamed.ts'
+import { HOLD, KEPT_LIMIT, UnnamedStatement } from './unnamed.ts'
 
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
 export const HIGH_WATER_BYTES = 64 * 1024
@@ -33,8 +33,12 @@ export interface RelayHost {
   checkout(): Link | null
   /** A session must give way before its next request. */
   mustYield(link: Link): boolean
-  /** The link's side or our memory is full / has room again. */
-  pauseClient(): void
+  /** The link takes no more until it has drained. */
+  linkFull(): void
+  /** As much was kept as may be: read no more of the client until `resume`. */
+  clientAhead(): void
+  /** The last bytes of a message went to a link that is settled already: it failed early. */
+  answered(): void
   terminated(): void
   /** The client broke the protocol or used what is not supported. */
   refuse(code: 'protocol_violation' | 'message_too_large' | 'named_statement_refused', detail: string): void
@@ -43,15 +47,16 @@ export interface RelayHost {
 export class Relay {
   link: Link | null = null
   readonly unnamed = new UnnamedStatement()
+  /** What comes is kept: there is no link yet, or the link's replies are awaited first. */
+  holding = false
   readonly #host: RelayHost
   readonly #maxMessageBytes: number
   /** Whole or partial messages that were not forwarded yet; begins at a message. */
   #pending: Buffer | null = null
   /** Body bytes of a partly forwarded message that are still to come. */
   #streaming = 0
+  /** They have no receiver. */
   #dropping = false
-  /** Whole messages wait until the link's replies have come, see mustYield. */
-  holding = false
 
   constructor(host: RelayHost, maxMessageBytes: number) {
     this.#host = host
@@ -60,7 +65,7 @@ export class Relay {
 
   /** No message is partly forwarded. */
   get atMessageBoundary(): boolean {
-    return this.#streaming === 0
+    return this.#streaming === 0 || this.#dropping
   }
 
   get pendingBytes(): number {
@@ -68,8 +73,8 @@ export class Relay {
   }
 
   feed(chunk: Buffer): void {
-    if (this.#pending === null) return this.#run(chunk)
-    const buffer = Buffer.concat([this.#pending, chunk])
+    // at most HIGH_WATER_BYTES and what was read before the pause are copied again
+    const buffer = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk])
     this.#pending = null
     if (this.holding) return this.#keep(buffer, 0)
     this.#run(buffer)
@@ -95,18 +100,23 @@ export class Relay {
   #keep(buffer: Buffer, position: number): void {
     if (position >= buffer.length) return
     this.#pending = position === 0 ? buffer : buffer.subarray(position)
-    if (this.#pending.length >= HIGH_WATER_BYTES && (this.link === null || this.holding)) this.#host.pauseClient()
+    if (this.#pending.length >= HIGH_WATER_BYTES && (this.link === null || this.holding)) this.#host.clientAhead()
+  }
+
+  /** The rest of a message whose begin was forwarded or dropped. Answers where the next one begins. */
+  #stream(buffer: Buffer): number {
+    const position = Math.min(this.#streaming, buffer.length)
+    this.#streaming -= position
+    if (this.#dropping) return position
+    this.#flush(buffer, 0, position)
+    if (this.#streaming === 0 && this.link?.ledger.settled) this.#host.answered()
+    return position
   }
 
   #run(buffer: Buffer): void {
     const end = buffer.length
-    let position = 0
-    let start = 0
-    if (this.#streaming > 0) {
-      position = Math.min(this.#streaming, end)
-      this.#streaming -= position
-      if (this.#dropping) start = position
-    }
+    let position = this.#streaming > 0 ? this.#stream(buffer) : 0
+    let start = position
     while (end - position >= HEADER_LENGTH) {
       const type = buffer[position] as number
       const length = lengthAt(buffer, position + 1)
@@ -117,107 +127,77 @@ export class Relay {
         return this.#tooLarge(length)
       }
       // CopyData streams at once: its receiver is there already
-      if (available < total && available < HIGH_WATER_BYTES && !(type === COPY_DATA && this.link !== null)) break
+      if (available < total && available < HIGH_WATER_BYTES && !(type === COPY_DATA && this.link !== null)) {
+        if (!isMessage(type)) return this.#notAMessage(buffer, start, position)
+        break
+      }
       if (type === TERMINATE) {
         this.#flush(buffer, start, position)
         return this.#host.terminated()
       }
+      const kind = kindOf(buffer, position, type)
+      if (kind === NOT_A_MESSAGE) return this.#notAMessage(buffer, start, position)
       if (this.link === null) {
-        const dropped = type === COPY_DATA || type === COPY_DONE || type === COPY_FAIL || type === FLUSH
-        if (!dropped && this.#kindOf(buffer, position, type, available) === NOT_A_MESSAGE) return this.#notAMessage(type)
-        if (!dropped) {
-          // kept before the checkout: the link may come at once or later, through resume
-          const link = this.#host.checkout()
-          if (link === null) return this.#keep(buffer, position)
-          this.link = link
+        start = position
+        if (isDropped(type)) {
+          position += Math.min(total, available)
+          this.#startStreaming(total - available, true)
           start = position
-        } else {
-          start = position + Math.min(total, available)
-        }
-        this.#dropping = dropped
-        if (dropped) {
-          position = start
-          if (total > available) this.#streaming = total - available
           continue
         }
+        this.link = this.#host.checkout()
+        // kept: the link comes later, through resume
+        if (this.link === null) return this.#hold(buffer, start, position)
       }
-      const link = this.link as Link
-      if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) {
-        this.#flush(buffer, start, position)
-        this.holding = true
-        return this.#keep(buffer, position)
-      }
-      const kind = this.#kindOf(buffer, position, type, available)
-      if (kind === NOT_A_MESSAGE) {
-        this.#flush(buffer, start, position)
-        return this.#notAMessage(type)
-      }
+      const link = this.link
+      if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
       if (kind === ASKED.parse) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')
       }
-      if (kind >= ASKED.parseUnnamed && kind <= ASKED.closeUnnamed && kind !== ASKED.none) {
-        start = this.#extended(link, kind, buffer, start, position, total > KEPT_LIMIT || total > available ? -1 : position + total)
+      if (kind === ASKED.parseUnnamed) {
+        const kept = total <= KEPT_LIMIT && total <= available
+        if (!link.ledger.skipping && !link.ledger.copyIn) this.unnamed.parse(buffer, position, kept ? position + total : -1)
+      } else if (this.unnamed.careful) {
+        const first = this.unnamed.before(link.ledger, kind, needsUnnamed(buffer, position, kind))
+        if (first === HOLD) return this.#hold(buffer, start, position)
+        if (first !== ASKED.none) {
+          this.#flush(buffer, start, position)
+          this.#invent(link, first)
+          start = position
+        }
       }
       if (kind !== ASKED.none) link.ledger.asked(kind)
-      if (total > available) {
-        this.#streaming = total - available
+      position += total
+      if (position > end) {
+        this.#startStreaming(position - end, false)
         position = end
-      } else position += total
+      }
     }
     this.#flush(buffer, start, position)
     this.#keep(buffer, position)
   }
 
+  #startStreaming(bytes: number, dropping: boolean): void {
+    this.#streaming = Math.max(0, bytes)
+    this.#dropping = dropping
+  }
+
   #mustHold(link: Link, type: number): boolean {
-    return type !== COPY_DATA && type !== COPY_DONE && type !== COPY_FAIL && type !== FLUSH && this.#host.mustYield(link)
+    return !isDropped(type) && this.#host.mustYield(link)
   }
 
-  /** What the ledger has to know of a message: an ASKED, ASKED.none for those without an answer, NOT_A_MESSAGE. */
-  #kindOf(buffer: Buffer, position: number, type: number, available: number): number {
-    switch (type) {
-      case QUERY:
-        return ASKED.query
-      case SYNC:
-        return ASKED.sync
-      case PARSE:
-        return available > HEADER_LENGTH && buffer[position + HEADER_LENGTH] === 0 ? ASKED.parseUnnamed : ASKED.parse
-      case BIND:
-        return ASKED.bind
-      case DESCRIBE:
-        return ASKED.describe
-      case EXECUTE:
-        return ASKED.execute
-      case CLOSE:
-        return available > HEADER_LENGTH + 1 && buffer[position + HEADER_LENGTH] === STATEMENT && buffer[position + HEADER_LENGTH + 1] === 0
-          ? ASKED.closeUnnamed
-          : ASKED.close
-      case FUNCTION_CALL:
-        return ASKED.functionCall
-      case COPY_DONE:
-      case COPY_FAIL:
-        return ASKED.copyEnd
-      case COPY_DATA:
-      case FLUSH:
-        return ASKED.none
-      default:
-        return NOT_A_MESSAGE
-    }
-  }
-
-  /** Keeps a `Parse ""`, or sees to it at the begin of a batch that the server holds this session's own. Answers where the run begins now. */
-  #extended(link: Link, kind: number, buffer: Buffer, start: number, position: number, end: number): number {
-    if (kind === ASKED.parseUnnamed) {
-      if (!link.ledger.skipping && !link.ledger.copyIn) this.unnamed.parse(link, buffer, position, end)
-      return start
-    }
-    if (link.ledger.batchOpen || link.ledger.skipping || link.ledger.copyIn) return start
-    const invented = this.unnamed.prepare(link)
-    if (invented === ASKED.none) return start
+  /** Forwards what comes before `position` and keeps the rest until `resume`. */
+  #hold(buffer: Buffer, start: number, position: number): void {
     this.#flush(buffer, start, position)
-    link.ledger.asked(invented)
-    this.#write(invented === ASKED.inventedParse ? this.unnamed.bytes : CLOSE_UNNAMED)
-    return position
+    this.holding = true
+    this.#keep(buffer, position)
+  }
+
+  /** Sends a message of ours in front of the client's. */
+  #invent(link: Link, kind: number): void {
+    link.ledger.asked(kind)
+    this.#write(kind === ASKED.inventedParse ? this.unnamed.bytes : CLOSE_UNNAMED)
   }
 
   #flush(buffer: Buffer, start: number, end: number): void {
@@ -226,7 +206,7 @@ export class Relay {
   }
 
   #write(bytes: Buffer): void {
-    if (this.link?.write(bytes) === false) this.#host.pauseClient()
+    if (this.link?.write(bytes) === false) this.#host.linkFull()
   }
 
   #tooLarge(length: number): void {
@@ -234,7 +214,55 @@ export class Relay {
     else this.#host.refuse('message_too_large', `${length} bytes, max_packet_size allows ${this.#maxMessageBytes}`)
   }
 
-  #notAMessage(type: number): void {
+  #notAMessage(buffer: Buffer, start: number, position: number): void {
+    this.#flush(buffer, start, position)
+    const type = buffer[position] as number
     this.#host.refuse('protocol_violation', `unexpected message type 0x${type.toString(16).padStart(2, '0')}`)
   }
 }
+
+/** What the ledger has to know of a message: an ASKED, ASKED.none for those without an answer, NOT_A_MESSAGE. */
+function kindOf(buffer: Buffer, position: number, type: number): number {
+  const body = position + HEADER_LENGTH
+  switch (type) {
+    case QUERY:
+      return ASKED.query
+    case SYNC:
+      return ASKED.sync
+    case PARSE:
+      return buffer[body] === 0 ? ASKED.parseUnnamed : ASKED.parse
+    case BIND:
+      return ASKED.bind
+    case DESCRIBE:
+      return ASKED.describe
+    case EXECUTE:
+      return ASKED.execute
+    case CLOSE:
+      return buffer[body] === STATEMENT && buffer[body + 1] === 0 ? ASKED.closeUnnamed : ASKED.close
+    case FUNCTION_CALL:
+      return ASKED.functionCall
+    case COPY_DONE:
+    case COPY_FAIL:
+      return ASKED.copyEnd
+    case COPY_DATA:
+    case FLUSH:
+      return ASKED.none
+    default:
+      return NOT_A_MESSAGE
+  }
+}
+
+/** A Bind or a Describe of the unnamed statement. In doubt (a portal's name without an end) yes. */
+function needsUnnamed(buffer: Buffer, position: number, kind: number): boolean {
+  const body = position + HEADER_LENGTH
+  if (kind === ASKED.describe) return buffer[body] === STATEMENT && buffer[body + 1] === 0
+  if (kind !== ASKED.bind) return false
+  const portalEnd = buffer.indexOf(0, body)
+  return portalEnd < 0 || buffer[portalEnd + 1] === 0 || portalEnd + 1 >= buffer.length
+}
+
+/** Nobody is there to take it: PostgreSQL ignores it outside COPY, and there is nothing to flush. */
+const isDropped = (type: number): boolean => type === COPY_DATA || type === COPY_DONE || type === COPY_FAIL || type === FLUSH
+
+const isMessage = (type: number): boolean => type === TERMINATE || kindOf(NO_BODY, 0, type) !== NOT_A_MESSAGE
+const NO_BODY = Buffer.alloc(HEADER_LENGTH + 2)

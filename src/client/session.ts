@@ -44,6 +44,8 @@ export interface SessionParts {
   readonly log: Log
   readonly meter: SessionMeter
   readonly maxPacketSize: number
+  /** pglease is ending: a session ends with its transaction. */
+  leaving(): boolean
   /** The session is over; called once. */
   closed(session: Session, reason: CloseReason): void
   /** Ends the query that runs on `link` (its client is gone). */
@@ -52,13 +54,16 @@ export interface SessionParts {
 
 const LINGER_MS = 2000
 
+/** Why the client is not read just now. ahead: it sent as much as is kept for it; link: the server is slow; replies: the client is. */
+const PAUSED = { ahead: 1, link: 2, replies: 4 } as const
+
 export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Link> {
   readonly parts: SessionParts
   state: SessionState = 'idle'
   waitingSinceMs = 0
   noticed = false
   readonly #relay: Relay
-  #clientPaused = false
+  #paused = 0
   #requestMs = 0
   #transactionMs = 0
   #reason: CloseReason = 'client_lost'
@@ -77,11 +82,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   data(chunk: Buffer): void {
     if (this.state === 'ending' || this.state === 'closed') return
     this.parts.meter.received(chunk.length)
-    if (this.state === 'active' || this.state === 'idle') {
+    if ((this.state === 'active' || this.state === 'idle') && (this.#paused & PAUSED.replies) === 0) {
       if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
       this.#relay.feed(chunk)
     } else {
-      // still read, so that a client that leaves is seen and its query does not run
+      // still read, so that a client that leaves is seen and its query does not run; what comes is kept
       this.#relay.holding = true
       this.#relay.feed(chunk)
     }
@@ -89,7 +94,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   drain(): void {
     this.link?.resume()
-    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#resumeClient()
+    const wasSlow = (this.#paused & PAUSED.replies) !== 0
+    this.#unpause(PAUSED.replies)
+    if (wasSlow && (this.state === 'active' || this.state === 'idle')) this.#goOn()
   }
 
   end(): void {
@@ -104,6 +111,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   // What the relay asks for (RelayHost).
 
   checkout(): Link | null {
+    if (this.state !== 'idle') return null
     this.#move('waiting')
     const link = this.parts.pool.checkout(this)
     if (link === null) return null
@@ -111,19 +119,21 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   mustYield(link: Link): boolean {
-    return this.parts.pool.mustYield(link)
+    return link.questioning || this.parts.pool.mustYield(link)
   }
 
-  pauseClient(): void {
-    if (this.#clientPaused) return
-    this.#clientPaused = true
-    this.parts.transport.pause()
+  linkFull(): void {
+    this.#pause(PAUSED.link)
+  }
+
+  clientAhead(): void {
+    this.#pause(PAUSED.ahead)
   }
 
   terminated(): void {
-    const link = this.#relay.link
-    if (link === null || link.ledger.quiet) return this.#lost('client_terminated')
-    // what was asked before the Terminate is still carried out, as PostgreSQL does
+    const ledger = this.#relay.link?.ledger
+    // what was asked before the Terminate is still carried out, as PostgreSQL does; what has no Sync is not
+    if (ledger === undefined || ledger.owed === 0 || !ledger.atBoundary) return this.#lost('client_terminated')
     this.#move('ending')
     this.#reason = 'client_terminated'
   }
@@ -163,7 +173,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'ending') return true
     if (this.parts.transport.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))) return true
     // a client that does not read its replies gets no more of them by sending more requests
-    this.pauseClient()
+    this.#pause(PAUSED.replies)
     return false
   }
 
@@ -171,17 +181,17 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const link = this.#relay.link
     if (link === null) return
     const { ledger } = link
-    if (ledger.owed === 0) this.#measure(ledger.status === STATUS_IDLE)
+    if (ledger.owed === 0 && ledger.atBoundary) this.#measure(ledger.status === STATUS_IDLE)
     if (this.state === 'ending') {
-      if (ledger.quiet) this.#lost('client_terminated')
+      if (ledger.quiet || !ledger.atBoundary) this.#lost('client_terminated')
       return
     }
     if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) this.#release(link)
-    if ((this.#relay.holding || this.#clientPaused) && (this.#relay.link === null || ledger.owed === 0)) this.#goOn()
+    if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) this.#goOn()
   }
 
   linkDrained(): void {
-    this.#resumeClient()
+    this.#unpause(PAUSED.link)
   }
 
   parameterChanged(name: string, value: string): void {
@@ -193,6 +203,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const { ledger } = link
     this.#preparing = null
     this.#relay.unlink()
+    this.#unpause(PAUSED.link)
     const stays =
       ledger.status === STATUS_IDLE &&
       !partialReply &&
@@ -251,6 +262,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #attach(link: Link): Link | null {
     link.user = this
     link.ledger.listener = this.#relay.unnamed
+    this.#relay.unnamed.attach(link)
     const { parameters } = this.parts
     if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
     if (this.#transactionMs === 0) this.#transactionMs = this.#requestMs
@@ -288,19 +300,28 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       }
     }
     this.#move('active')
+    // the SET was a Query, which ended what the server held
+    this.#relay.unnamed.attach(link)
     this.#relay.link = link
     this.#goOn()
   }
 
+  /** Forwards what was kept, unless the client has yet to read the replies to what was forwarded before. */
   #goOn(): void {
+    if (this.state === 'closed' || (this.#paused & PAUSED.replies) !== 0) return
     this.#relay.resume()
-    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#resumeClient()
+    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#unpause(PAUSED.ahead)
   }
 
-  #resumeClient(): void {
-    if (!this.#clientPaused) return
-    this.#clientPaused = false
-    this.parts.transport.resume()
+  #pause(why: number): void {
+    if (this.#paused === 0) this.parts.transport.pause()
+    this.#paused |= why
+  }
+
+  #unpause(why: number): void {
+    if (this.#paused === 0) return
+    this.#paused &= ~why
+    if (this.#paused === 0) this.parts.transport.resume()
   }
 
   #detach(link: Link): void {
@@ -308,12 +329,25 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.ledger.listener = null
     link.resume()
     this.#relay.link = null
+    this.#relay.unnamed.detach()
+    this.#unpause(PAUSED.link)
   }
 
   #release(link: Link): void {
     this.#detach(link)
     this.#move('idle')
-    this.parts.pool.release(link)
+    if (link.ledger.inDoubt) this.#probe(link)
+    else this.parts.pool.release(link)
+    if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
+  }
+
+  /** The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way. */
+  #probe(link: Link): void {
+    const { pool } = this.parts
+    link.run('', (error) => {
+      if (error === undefined) pool.release(link)
+      else pool.discard(link, 'check_failed')
+    })
   }
 
   #measure(transactionOver: boolean): void {
@@ -336,7 +370,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const link = this.link
     if (this.state === 'waiting') this.parts.pool.leave(this)
     if (link !== null) {
-      const settled = link.ledger.settled && this.#relay.atMessageBoundary && this.#preparing === null
+      const settled = link.ledger.settled && !link.ledger.inDoubt && this.#relay.atMessageBoundary && this.#preparing === null
       const running = !link.ledger.quiet
       this.#detach(link)
       this.#preparing = null

@@ -1,55 +1,94 @@
 // A session's unnamed prepared statement: kept as its Parse message, so that it survives the change of the link.
 import type { Link } from '../server/link.ts'
-import { ASKED, type LedgerListener } from '../wire/ledger.ts'
+import { ASKED, type Ledger, type LedgerListener } from '../wire/ledger.ts'
 
 /** Longest Parse that is kept; with a longer one the link stays with the session. */
 export const KEPT_LIMIT = 64 * 1024
+const SMALL_BUFFER = 256
+const TOO_LONG = -1
+
+/** What `before` answers beside an ASKED: wait until nothing is owed. */
+export const HOLD = -1
+
+/** In place of an owner: what the server holds is not known. */
+const UNKNOWN = {}
+
+/**
+ * What the server's unnamed statement is when it carries out the session's next message.
+ * own: this session's, or none as PostgreSQL has it. foreign: perhaps another session's, or not what this session has kept.
+ * asked: own, or the server skips the message. unsure: own, if what was sent succeeds; its replies have not come.
+ */
+const SLOT = { own: 0, foreign: 1, asked: 2, unsure: 3 } as const
 
 export class UnnamedStatement implements LedgerListener {
   /** The Parse that the server confirmed last, in the first `#keptLength` bytes. */
-  #kept: Buffer = Buffer.allocUnsafe(256)
+  #kept: Buffer = Buffer.allocUnsafe(SMALL_BUFFER)
   #keptLength = 0
-  /** The Parse that was forwarded last and is not confirmed yet. */
-  #asked: Buffer = Buffer.allocUnsafe(256)
-  #askedLength = 0
+  /** The Parses that were forwarded and are not confirmed yet, one after another. */
+  #asked: Buffer = Buffer.allocUnsafe(SMALL_BUFFER)
+  #askedStart = 0
+  #askedEnd = 0
+  /** Their lengths, oldest first: a ring. */
+  #lengths = new Int32Array(4)
+  #oldest = 0
   #outstanding = 0
-  /** Further Parses of one pipeline, oldest first. */
-  readonly #later: Buffer[] = []
+  #link: Link | null = null
+  /** The only link whose unnamed statement is the kept one. */
+  #holder: Link | null = null
+  #slot: number = SLOT.own
   /** The statement is too long to be kept: the session must not lose its link. */
   pinned = false
 
+  /** The relay asks `before` for every message but `Parse ""`. */
+  get careful(): boolean {
+    return this.#slot !== SLOT.own
+  }
+
+  /** The session got `link`, on which nothing is outstanding. */
+  attach(link: Link): void {
+    this.#link = link
+    const owner = link.unnamedOwner
+    const own = owner === this ? this.#holder === link : owner === null && this.#keptLength === 0
+    this.#slot = own ? SLOT.own : SLOT.foreign
+  }
+
+  detach(): void {
+    this.#link = null
+  }
+
   /** A `Parse ""` from `start` to `end` is about to be forwarded; one that is longer than KEPT_LIMIT comes with `end` < 0. */
-  parse(link: Link, buffer: Buffer, start: number, end: number): void {
-    link.unnamedOwner = this
-    if (end < 0) {
-      this.pinned = true
-      this.#outstanding++
-      this.#later.push(Buffer.alloc(0))
-      return
-    }
-    const length = end - start
-    if (this.#outstanding++ > 0) {
-      this.#later.push(Buffer.from(buffer.subarray(start, end)))
-      return
-    }
-    if (this.#asked.length < length) this.#asked = Buffer.allocUnsafe(Math.min(KEPT_LIMIT, length * 2))
-    buffer.copy(this.#asked, 0, start, end)
-    this.#askedLength = length
+  parse(buffer: Buffer, start: number, end: number): void {
+    if (this.#slot !== SLOT.own) this.#slot = SLOT.asked
+    const length = end < 0 ? TOO_LONG : end - start
+    if (this.#outstanding === this.#lengths.length) this.#growLengths()
+    this.#lengths[(this.#oldest + this.#outstanding) & (this.#lengths.length - 1)] = length
+    this.#outstanding++
+    if (length < 0) return
+    if (this.#askedEnd + length > this.#asked.length) this.#makeRoom(length)
+    buffer.copy(this.#asked, this.#askedEnd, start, end)
+    this.#askedEnd += length
   }
 
   /**
-   * The first extended message of a batch goes to `link`, and it is not a `Parse ""`. Answers what has to be sent first so that the
-   * server holds this session's statement and no other's: ASKED.inventedParse (`bytes`), ASKED.inventedClose or ASKED.none.
+   * A message that is not `Parse ""` is about to be forwarded while `careful`. `needed`: it is a Bind or Describe of `""`. Answers what
+   * has to be sent first so that it meets this session's statement and no other's: ASKED.inventedParse (`bytes`), ASKED.inventedClose,
+   * ASKED.none; or HOLD.
    */
-  prepare(link: Link): number {
-    if (link.unnamedOwner === this) return ASKED.none
-    if (this.#keptLength > 0) {
-      link.unnamedOwner = this
-      return ASKED.inventedParse
+  before(ledger: Ledger, kind: number, needed: boolean): number {
+    if (this.#slot === SLOT.unsure && ledger.owed === 0) this.#slot = SLOT.foreign
+    if (kind === ASKED.sync) {
+      if (this.#slot === SLOT.asked) this.#slot = SLOT.unsure
+      return ASKED.none
     }
-    if (link.unnamedOwner === null) return ASKED.none
-    link.unnamedOwner = this
-    return ASKED.inventedClose
+    if (ledger.skipping || ledger.copyIn) return ASKED.none
+    // a failed Query may have left the statement, and what follows is not skipped; a failed Close makes the rest be skipped
+    if (kind === ASKED.query) this.#slot = SLOT.unsure
+    if (kind === ASKED.closeUnnamed) this.#slot = SLOT.asked
+    if (!needed || this.#slot === SLOT.asked) return ASKED.none
+    if (this.#slot === SLOT.unsure) return HOLD
+    this.#slot = SLOT.asked
+    if (this.#keptLength > 0) return ASKED.inventedParse
+    return this.#link?.unnamedOwner === null ? ASKED.none : ASKED.inventedClose
   }
 
   /** The kept Parse, valid until the next call of `unnamedParsed`. */
@@ -57,48 +96,80 @@ export class UnnamedStatement implements LedgerListener {
     return this.#kept.subarray(0, this.#keptLength)
   }
 
-  unnamedParsed(): void {
-    const kept = this.#kept
-    this.#kept = this.#asked
-    this.#keptLength = this.#askedLength
-    this.#asked = kept
-    this.#outstanding--
-    this.#advance()
-    this.pinned = this.#outstanding > 0 ? this.pinned : this.#keptLength === 0 && this.pinned
+  unnamedParsed(asked: number): void {
+    if (asked === ASKED.parseUnnamed) this.#keepOldest()
+    this.#slot = SLOT.own
+    this.#holder = this.#link
+    if (this.#link !== null) this.#link.unnamedOwner = this
   }
 
-  unnamedEnded(asked: number): void {
+  unnamedEnded(asked: number, certain: boolean): void {
+    this.#holder = null
+    if (this.#link !== null) this.#link.unnamedOwner = certain ? null : UNKNOWN
+    if (certain) this.#slot = SLOT.own
+    // the session still has its statement, as it would in PostgreSQL: it is tried again when it is needed again
+    if (asked === ASKED.inventedParse) return
+    if (asked === ASKED.parseUnnamed) this.#dropOldest()
     this.#keptLength = 0
-    if (asked === ASKED.parseUnnamed) {
-      this.#outstanding--
-      this.#advance()
-    }
-    if (this.#outstanding === 0) this.pinned = false
+    this.pinned = false
   }
 
   unnamedSkipped(count: number): void {
-    for (let skipped = 0; skipped < count; skipped++) {
-      this.#outstanding--
-      this.#advance()
-    }
-    if (this.#outstanding === 0 && this.#keptLength > 0) this.pinned = false
+    for (let skipped = 0; skipped < count; skipped++) this.#dropOldest()
   }
 
   /** The link is gone: nothing that was asked will be confirmed. */
   reset(): void {
+    this.#link = null
+    this.#holder = null
     this.#outstanding = 0
-    this.#later.length = 0
+    this.#askedStart = 0
+    this.#askedEnd = 0
     this.pinned = false
   }
 
-  /** The oldest outstanding Parse becomes the next of the pipeline. */
-  #advance(): void {
-    const next = this.#later.shift()
-    if (next === undefined) {
-      this.#askedLength = 0
-      return
+  /** The oldest Parse is the session's statement now. The buffers change places where no other Parse follows. */
+  #keepOldest(): void {
+    const length = this.#lengths[this.#oldest] as number
+    this.pinned = length < 0
+    this.#keptLength = Math.max(0, length)
+    if (this.#outstanding === 1 && this.#askedStart === 0) {
+      const kept = this.#kept
+      this.#kept = this.#asked
+      this.#asked = kept
+    } else if (length > 0) {
+      if (this.#kept.length < length) this.#kept = Buffer.allocUnsafe(Math.min(KEPT_LIMIT, length * 2))
+      this.#asked.copy(this.#kept, 0, this.#askedStart, this.#askedStart + length)
     }
-    this.#asked = next
-    this.#askedLength = next.length
+    this.#dropOldest()
+  }
+
+  #dropOldest(): void {
+    if (this.#outstanding === 0) return
+    this.#askedStart += Math.max(0, this.#lengths[this.#oldest] as number)
+    this.#oldest = (this.#oldest + 1) & (this.#lengths.length - 1)
+    this.#outstanding--
+    if (this.#outstanding > 0) return
+    this.#askedStart = 0
+    this.#askedEnd = 0
+    // what one long pipeline needed is not kept for ever
+    if (this.#asked.length > KEPT_LIMIT) this.#asked = Buffer.allocUnsafe(SMALL_BUFFER)
+  }
+
+  #makeRoom(length: number): void {
+    const used = this.#askedEnd - this.#askedStart
+    const target = used + length <= this.#asked.length ? this.#asked : Buffer.allocUnsafe(2 * (used + length))
+    this.#asked.copy(target, 0, this.#askedStart, this.#askedEnd)
+    this.#asked = target
+    this.#askedStart = 0
+    this.#askedEnd = used
+  }
+
+  #growLengths(): void {
+    const larger = new Int32Array(this.#lengths.length * 2)
+    for (let index = 0; index < this.#outstanding; index++)
+      larger[index] = this.#lengths[(this.#oldest + index) & (this.#lengths.length - 1)] as number
+    this.#lengths = larger
+    this.#oldest = 0
   }
 }

@@ -3,6 +3,7 @@ import type { CloseReason } from '../errors.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
 import {
   COMMAND_COMPLETE,
+  COPY_IN_RESPONSE,
   DATA_ROW,
   ERROR_RESPONSE,
   HEADER_LENGTH,
@@ -18,7 +19,7 @@ import { query, terminate } from '../wire/pgprotocol.ts'
 import { parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
 import type { DialTarget } from './dial.ts'
 
-/** Messages that are looked into are held until whole, up to here; a longer one is not PostgreSQL's. */
+/** Messages that are looked into are held until whole, up to here. Of a longer ErrorResponse the begin says enough. */
 const HELD_LIMIT = 64 * 1024
 /** How long a closed link may take to be closed by the server too. */
 const LINGER_MS = 5000
@@ -28,7 +29,7 @@ const TAG_SET = Buffer.from('SET\0')
 export interface LinkUser {
   /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
   forward(buffer: Buffer, start: number, end: number): boolean
-  /** A chunk was forwarded in which at least one ReadyForQuery came. */
+  /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */
   answered(): void
   /** The server takes bytes again. */
   linkDrained(): void
@@ -94,9 +95,11 @@ export class Link implements TransportHandler {
   #streamForwarded = true
   #job: Job | null = null
   #fatal: ReplyFields | undefined
-  #readies = 0
-  #repliesSinceReady = 0
+  /** `answered` is due. */
+  #wake = false
+  /** An error that may mean that the role is gone, and its ReadyForQuery. */
   #held: Buffer[] | null = null
+  #questioning = false
   #closed = false
   #paused = false
 
@@ -119,6 +122,11 @@ export class Link implements TransportHandler {
     if (!this.#paused) return
     this.#paused = false
     this.#transport.resume()
+  }
+
+  /** The link asks a question of its own: its user sends nothing meanwhile. */
+  get questioning(): boolean {
+    return this.#questioning
   }
 
   get remoteAddress(): string {
@@ -169,11 +177,15 @@ export class Link implements TransportHandler {
       if (total < HEADER_LENGTH) return this.#violation(buffer, run, position)
       const available = end - position
       if (available < total && isHeld(type)) {
-        if (total > HELD_LIMIT) return this.#violation(buffer, run, position)
-        break
+        if (available < HELD_LIMIT) break
+        if (type !== ERROR_RESPONSE) return this.#violation(buffer, run, position)
       }
-      const answer = this.#answer(type, buffer, position, total)
+      const answer = this.#answer(type, buffer, position, Math.min(total, available))
       if (answer === ANSWER.violation) return this.#violation(buffer, run, position)
+      if (this.#fatal !== undefined) {
+        this.#forward(buffer, run, position)
+        return this.#lose('server_fatal')
+      }
       const next = position + Math.min(total, available)
       if (answer === ANSWER.swallow) {
         this.#forward(buffer, run, position)
@@ -182,15 +194,16 @@ export class Link implements TransportHandler {
       position = next
       if (total > available) {
         this.#streaming = total - available
-        this.#streamForwarded = answer === ANSWER.forward
+        this.#streamForwarded = answer === ANSWER.forward && this.user !== null
       }
     }
     this.#forward(buffer, run, position)
     if (position < end) this.#carry = buffer.subarray(position)
-    if (this.#readies > 0) this.#afterReady()
+    // the end of a message of which the user got the begin is the user's too
+    if (this.#wake && this.#streaming === 0) this.#awaken()
   }
 
-  /** Looks at one message (whole where `isHeld`) and says whether the user gets it. */
+  /** Looks at one message, of which `total` bytes are there (all where `isHeld`), and says whether the user gets it. */
   #answer(type: number, buffer: Buffer, position: number, total: number): number {
     const inJob = this.#job !== null && this.ledger.head === ASKED.inventedQuery
     switch (type) {
@@ -203,17 +216,18 @@ export class Link implements TransportHandler {
       case ERROR_RESPONSE:
         return this.#errorResponse(buffer, position, total, inJob)
       case READY_FOR_QUERY:
-        if (total !== 6) return ANSWER.violation
-        return this.#ready(buffer, position)
+        return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
       case COMMAND_COMPLETE:
-        if (this.facts.hasServerRole && buffer.compare(TAG_SET, 0, 4, position + HEADER_LENGTH, position + HEADER_LENGTH + 4) === 0)
-          this.roleMayDiffer = true
-        this.#repliesSinceReady++
+        if (this.facts.hasServerRole && !inJob && isSet(buffer, position + HEADER_LENGTH)) this.roleMayDiffer = true
         return this.ledger.answered(type, 0)
       case DATA_ROW:
+        if (this.ledger.quiet) return ANSWER.violation
         return inJob ? ANSWER.swallow : ANSWER.forward
+      case COPY_IN_RESPONSE:
+        // what waits for the end of earlier requests may be the end of this COPY
+        this.#wake = true
+        return this.ledger.answered(type, 0)
       default:
-        this.#repliesSinceReady++
         return this.ledger.answered(type, 0)
     }
   }
@@ -237,56 +251,57 @@ export class Link implements TransportHandler {
       return this.ledger.answered(ERROR_RESPONSE, 0)
     }
     if (this.user === null && this.ledger.quiet) return ANSWER.swallow
-    const first = this.#repliesSinceReady === 0
-    this.#repliesSinceReady++
     const answer = this.ledger.answered(ERROR_RESPONSE, 0)
-    if (this.overdue && first && this.ledger.status === STATUS_IDLE && this.ledger.owed === 1) {
-      const { sqlstate } = parseFields(buffer, position + HEADER_LENGTH, position + total)
-      if (sqlstate === '42501' || sqlstate === '42704') {
-        // held to its ReadyForQuery: the link itself is asked first whether its role still exists
-        this.#held = [Buffer.from(buffer.subarray(position, position + total))]
-        return ANSWER.swallow
-      }
-    }
-    return answer
+    if (this.ledger.skipping) this.#wake = true
+    if (!this.overdue || this.ledger.status !== STATUS_IDLE || this.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))
+      return answer
+    const { sqlstate } = parseFields(buffer, position + HEADER_LENGTH, position + total)
+    if (sqlstate !== '42501' && sqlstate !== '42704') return answer
+    // held to its ReadyForQuery: the link itself is asked first whether its role still exists
+    this.#held = [Buffer.from(buffer.subarray(position, position + total))]
+    return ANSWER.swallow
   }
 
   #ready(buffer: Buffer, position: number): number {
     const status = buffer[position + HEADER_LENGTH] as number
     const answer = this.ledger.answered(READY_FOR_QUERY, status)
     if (answer === ANSWER.violation) return answer
-    this.#readies++
-    this.#repliesSinceReady = 0
-    if (answer === ANSWER.forward) {
-      this.#meter.query()
-      if (status === STATUS_IDLE) this.#meter.transaction()
-      if (this.#held !== null) {
-        this.#held.push(Buffer.from(buffer.subarray(position, position + 6)))
-        return ANSWER.swallow
-      }
-    }
-    return answer
+    this.#wake = true
+    if (answer === ANSWER.swallow) return answer
+    this.#meter.query()
+    if (status === STATUS_IDLE) this.#meter.transaction()
+    if (this.#held === null) return answer
+    this.#held.push(Buffer.from(buffer.subarray(position, position + 6)))
+    // more was asked meanwhile: its answers must not overtake
+    if (!this.ledger.settled) this.#forwardHeld()
+    return ANSWER.swallow
   }
 
-  #afterReady(): void {
-    this.#readies = 0
+  #forwardHeld(): void {
+    const reply = Buffer.concat(this.#held ?? [])
+    this.#held = null
+    this.#forward(reply, 0, reply.length)
+  }
+
+  #awaken(): void {
+    this.#wake = false
     const job = this.#job
     if (job !== null && this.ledger.quiet) {
       this.#job = null
       return job.done(job.error)
     }
-    if (this.#held !== null) return this.#question(Buffer.concat(this.#held))
+    if (this.#held !== null && this.ledger.settled) return this.#question()
     this.user?.answered()
   }
 
   /** `select session_user` is the test: 42704 = the role is gone, an answer = the reply was the query's own. */
-  #question(reply: Buffer): void {
+  #question(): void {
+    this.#questioning = true
     this.run('select session_user', (error) => {
-      this.#held = null
-      const user = this.user
-      user?.forward(reply, 0, reply.length)
+      this.#questioning = false
+      this.#forwardHeld()
       if (error?.sqlstate === '42704') this.owner?.roleGone(this)
-      user?.answered()
+      this.user?.answered()
     })
   }
 
@@ -318,9 +333,10 @@ export class Link implements TransportHandler {
     this.owner?.linkClosed(this, this.closeReason ?? 'server_closed')
   }
 
+  /** After a FATAL the server closes by itself, and the link counts until it has. */
   #lose(reason: CloseReason): void {
     this.#tellUser(reason)
-    this.#transport.end(0)
+    this.#transport.end(reason === 'server_fatal' ? LINGER_MS : 0)
   }
 
   #tellUser(reason: CloseReason): void {
@@ -330,7 +346,7 @@ export class Link implements TransportHandler {
     this.ledger.listener = null
     this.#job = null
     this.owner?.linkDying(this)
-    user?.linkLost(this.#fatal, this.#streaming > 0 || (this.#carry !== null && this.#carry.length > 0))
+    user?.linkLost(this.#fatal, this.#streaming > 0 && this.#streamForwarded)
   }
 }
 
@@ -345,12 +361,14 @@ export function lengthAt(buffer: Buffer, position: number): number {
 const isHeld = (type: number): boolean =>
   type === READY_FOR_QUERY || type === ERROR_RESPONSE || type === COMMAND_COMPLETE || type === PARAMETER_STATUS
 
+const isSet = (buffer: Buffer, tag: number): boolean => buffer.compare(TAG_SET, 0, 4, tag, tag + 4) === 0
+
 /** Reads the severity without decoding the rest: S and V come first in every PostgreSQL since 9.6. */
 function isFatal(buffer: Buffer, start: number, end: number): boolean {
   if (buffer[start] === 0x53) {
     const zero = buffer.indexOf(0, start)
     if (zero >= 0 && zero + 2 < end && buffer[zero + 1] === 0x56) return buffer[zero + 2] === 0x46 || buffer[zero + 2] === 0x50
   }
-  const { severity } = parseFields(buffer, start, end)
-  return severity === 'FATAL' || severity === 'PANIC'
+  const { severityNonLocalised } = parseFields(buffer, start, end)
+  return severityNonLocalised === 'FATAL' || severityNonLocalised === 'PANIC'
 }

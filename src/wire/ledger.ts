@@ -1,4 +1,24 @@
 // Keeps what a server still owes for the messages it was sent, so that a link is released only when everything is answered.
+import {
+  BIND_COMPLETE,
+  CLOSE_COMPLETE,
+  COMMAND_COMPLETE,
+  COPY_DATA,
+  COPY_DONE,
+  COPY_IN_RESPONSE,
+  COPY_OUT_RESPONSE,
+  DATA_ROW,
+  EMPTY_QUERY_RESPONSE,
+  ERROR_RESPONSE,
+  FUNCTION_CALL_RESPONSE,
+  NO_DATA,
+  PARAMETER_DESCRIPTION,
+  PARSE_COMPLETE,
+  PORTAL_SUSPENDED,
+  READY_FOR_QUERY,
+  ROW_DESCRIPTION,
+  STATUS_IDLE,
+} from './codes.ts'
 
 /** What was asked. One small number per message; the invented ones are pglease's own and their replies are swallowed. */
 export const ASKED = {
@@ -22,41 +42,30 @@ export const ASKED = {
 /** What became of an answer, for the one who forwards. */
 export const ANSWER = { forward: 0, swallow: 1, violation: 2 } as const
 
-const P_PARSE_COMPLETE = 0x31
-const B_BIND_COMPLETE = 0x32
-const CLOSE_COMPLETE = 0x33
-const COMMAND_COMPLETE = 0x43
-const ERROR_RESPONSE = 0x45
-const COPY_IN = 0x47
-const COPY_OUT = 0x48
-const EMPTY_QUERY = 0x49
-const FUNCTION_RESULT = 0x56
-const COPY_BOTH = 0x57
-const READY_FOR_QUERY = 0x5a
-const NO_DATA = 0x6e
-const PORTAL_SUSPENDED = 0x73
-const ROW_DESCRIPTION = 0x54
-const DATA_ROW = 0x44
-const PARAMETER_DESCRIPTION = 0x74
-const COPY_DATA = 0x64
-const COPY_DONE = 0x63
+/**
+ * Doubt about the messages that were sent while a COPY reads from the client: it ignores Sync and fails at any other, but when it has
+ * failed before it read them they are carried out. ownReady: the failed Query's ReadyForQuery comes first; open: any further
+ * ReadyForQuery may be a Sync's; lost: nobody can tell which message an answer belongs to, the link is of no use any more.
+ */
+const DOUBT = { none: 0, ownReady: 1, open: 2, lost: 3 } as const
 
-const STATUS_IDLE = 0x49
-
-/** Hears of what changes a session's unnamed statement (PostgreSQL protocol, "Extended Query"). */
+/** Hears of what changes the unnamed statement on the server (PostgreSQL protocol, "Extended Query"). */
 export interface LedgerListener {
-  /** A `Parse ""` succeeded. */
-  unnamedParsed(): void
-  /** A `Parse ""` failed, or a Close of `""` or a Query ended the statement; `asked` says which. */
-  unnamedEnded(asked: number): void
-  /** `count` messages `Parse ""` were skipped by the server and never ran. */
+  /** A `Parse ""` succeeded: the session's (`ASKED.parseUnnamed`) or the invented one. */
+  unnamedParsed(asked: number): void
+  /**
+   * A `Parse ""` of either kind failed, or a Close of `""` of either kind or a Query ended the statement; `asked` says which. Not
+   * `certain`: it failed, perhaps before the server dropped what it had (a text that is not valid in its encoding).
+   */
+  unnamedEnded(asked: number, certain: boolean): void
+  /** `count` of the session's messages `Parse ""` never ran: the server skipped them, or a COPY used them up. */
   unnamedSkipped(count: number): void
 }
 
 /** A queue of expected replies for one link; see "Message Flow" in the PostgreSQL protocol chapter. */
 export class Ledger {
   /** ReadyForQuery's status byte: I, T or E. */
-  status = STATUS_IDLE
+  status: number = STATUS_IDLE
   /** Query, FunctionCall and Sync that have no ReadyForQuery yet. */
   owed = 0
   /** An extended message was forwarded after the last Sync or Query. */
@@ -66,6 +75,15 @@ export class Ledger {
   /** The server waits for CopyData. */
   copyIn = false
   listener: LedgerListener | null = null
+  /** CopyInResponse came, and neither the COPY's end nor its error. */
+  #copying = false
+  /** Syncs sent while the COPY reads: ignored, unless it fails before it reads them. */
+  #copySyncs = 0
+  #doubt: number = DOUBT.none
+  /** While there is doubt: how many ReadyForQuery may come that nothing in the ring asked for, at most. */
+  #unasked = 0
+  /** The Query at the head got its error. */
+  #failed = false
   #ring = new Uint8Array(64)
   #mask = 63
   #head = 0
@@ -86,6 +104,11 @@ export class Ledger {
     return !this.batchOpen && !this.skipping && !this.copyIn
   }
 
+  /** More ReadyForQuery than asked for may come: the link must not serve another session before a query has shown that none does. */
+  get inDoubt(): boolean {
+    return this.#doubt !== DOUBT.none
+  }
+
   /** The oldest unanswered message, `ASKED.none` if there is none. */
   get head(): number {
     return this.#count === 0 ? ASKED.none : (this.#ring[this.#head] as number)
@@ -95,7 +118,9 @@ export class Ledger {
   asked(kind: number): void {
     if (this.copyIn) {
       // Sync and Flush are ignored during COPY-in; any other message but the end makes the COPY fail and is lost with it.
-      if (kind !== ASKED.sync) this.copyIn = false
+      if (kind === ASKED.sync) this.#copySyncs++
+      else this.copyIn = false
+      if (kind !== ASKED.sync && kind !== ASKED.copyEnd) this.#lose()
       return
     }
     if (kind === ASKED.sync) {
@@ -103,6 +128,7 @@ export class Ledger {
       this.batchOpen = false
       this.owed++
     } else if (this.skipping) {
+      if (this.#doubt === DOUBT.open && kind !== ASKED.copyEnd) this.#lose()
       return
     } else if (kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery) {
       this.batchOpen = false
@@ -122,6 +148,9 @@ export class Ledger {
    */
   answered(type: number, status: number): number {
     const head = this.head
+    if (this.#doubt === DOUBT.lost) return ANSWER.violation
+    // what answers a later message proves that all before it is answered
+    if (this.#doubt === DOUBT.open && type !== READY_FOR_QUERY) this.#doubt = DOUBT.none
     switch (type) {
       case READY_FOR_QUERY:
         return this.#ready(head, status)
@@ -130,32 +159,34 @@ export class Ledger {
       case DATA_ROW:
       case ROW_DESCRIPTION:
       case COMMAND_COMPLETE:
-      case EMPTY_QUERY:
-      case COPY_OUT:
+      case EMPTY_QUERY_RESPONSE:
+      case COPY_OUT_RESPONSE:
       case COPY_DATA:
       case COPY_DONE:
-      case FUNCTION_RESULT:
+      case FUNCTION_CALL_RESPONSE:
       case NO_DATA:
       case PORTAL_SUSPENDED:
       case PARAMETER_DESCRIPTION:
         return this.#progress(head, type)
-      case P_PARSE_COMPLETE:
-      case B_BIND_COMPLETE:
+      case PARSE_COMPLETE:
+      case BIND_COMPLETE:
       case CLOSE_COMPLETE:
         return this.#complete(head, type)
-      case COPY_IN:
+      case COPY_IN_RESPONSE:
         return this.#copyInBegins(head)
-      case COPY_BOTH:
-        return ANSWER.forward
       default:
         return ANSWER.violation
     }
   }
 
   #progress(head: number, type: number): number {
+    if (type === COMMAND_COMPLETE) {
+      this.#copying = false
+      this.#copySyncs = 0
+    }
     if (head === ASKED.query || head === ASKED.functionCall) return ANSWER.forward
     if (head === ASKED.execute) {
-      if (type === COMMAND_COMPLETE || type === EMPTY_QUERY || type === PORTAL_SUSPENDED) this.#pop()
+      if (type === COMMAND_COMPLETE || type === EMPTY_QUERY_RESPONSE || type === PORTAL_SUSPENDED) this.#pop()
       return ANSWER.forward
     }
     if (head === ASKED.describe) {
@@ -167,21 +198,21 @@ export class Ledger {
 
   #complete(head: number, type: number): number {
     switch (type) {
-      case P_PARSE_COMPLETE:
+      case PARSE_COMPLETE:
         if (head === ASKED.parse || head === ASKED.parseUnnamed || head === ASKED.inventedParse) {
           this.#pop()
-          if (head === ASKED.parseUnnamed) this.listener?.unnamedParsed()
+          if (head !== ASKED.parse) this.listener?.unnamedParsed(head)
           return head === ASKED.inventedParse ? ANSWER.swallow : ANSWER.forward
         }
         return ANSWER.violation
-      case B_BIND_COMPLETE:
+      case BIND_COMPLETE:
         if (head !== ASKED.bind) return ANSWER.violation
         this.#pop()
         return ANSWER.forward
       default:
         if (head === ASKED.close || head === ASKED.closeUnnamed || head === ASKED.inventedClose) {
           this.#pop()
-          if (head === ASKED.closeUnnamed) this.listener?.unnamedEnded(head)
+          if (head !== ASKED.close) this.listener?.unnamedEnded(head, true)
           return head === ASKED.inventedClose ? ANSWER.swallow : ANSWER.forward
         }
         return ANSWER.violation
@@ -191,47 +222,69 @@ export class Ledger {
   #ready(head: number, status: number): number {
     this.status = status
     this.copyIn = false
-    if (head === ASKED.none) {
-      // A Sync that was sent during COPY-in and read after the COPY had failed: the server answers it after all.
-      if (!this.skipping && !this.batchOpen) return ANSWER.violation
-      this.skipping = false
-      this.batchOpen = false
-      return ANSWER.forward
-    }
-    if (head < ASKED.sync || head === ASKED.copyEnd || head === ASKED.inventedParse || head === ASKED.inventedClose) return ANSWER.violation
+    // of all others the first reply is another one, and it would have ended the doubt
+    if (this.#doubt === DOUBT.open && head !== ASKED.sync) return this.#lateReady(head)
+    if (this.#doubt === DOUBT.ownReady) this.#doubt = DOUBT.open
+    if (head !== ASKED.sync && head !== ASKED.query && head !== ASKED.functionCall && head !== ASKED.inventedQuery) return ANSWER.violation
     this.#pop()
     this.owed--
-    // An early end of COPY that no COPY asked for is ignored by the server.
-    while (this.head === ASKED.copyEnd) this.#pop()
-    if (head === ASKED.query) this.listener?.unnamedEnded(head)
+    if (head === ASKED.query) {
+      this.listener?.unnamedEnded(head, !this.#failed)
+      this.#failed = false
+    }
+    return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.forward
+  }
+
+  /** A Sync was sent during COPY-in and read after the COPY had failed: the server answers it after all. */
+  #lateReady(head: number): number {
+    this.#unasked--
+    if (this.#unasked === 0) this.#doubt = DOUBT.none
+    if (head === ASKED.none) {
+      this.skipping = false
+      this.batchOpen = false
+    }
     return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.forward
   }
 
   /** After an error in an extended message the server skips everything but Sync (and Terminate). */
   #error(head: number): number {
     this.copyIn = false
+    if (this.#copying && this.#copySyncs > 0) {
+      this.#doubt = head === ASKED.query ? DOUBT.ownReady : DOUBT.open
+      this.#unasked = this.#copySyncs
+    }
+    this.#copying = false
+    this.#copySyncs = 0
     if (head === ASKED.none) return ANSWER.forward
     if (head === ASKED.inventedQuery) return ANSWER.swallow
+    this.#failed = head === ASKED.query
     if (head === ASKED.sync || head === ASKED.query || head === ASKED.functionCall) return ANSWER.forward
-    if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedEnded(head)
+    if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedEnded(head, false)
     let skippedParses = 0
-    let first = true
+    this.#pop()
     while (this.#count > 0 && this.head !== ASKED.sync) {
       const dropped = this.head
       if (dropped === ASKED.query || dropped === ASKED.functionCall || dropped === ASKED.inventedQuery) this.owed--
-      if (dropped === ASKED.parseUnnamed && !first) skippedParses++
-      first = false
+      if (dropped === ASKED.parseUnnamed) skippedParses++
       this.#pop()
+      if (this.#doubt === DOUBT.open) this.#lose()
     }
     if (skippedParses > 0) this.listener?.unnamedSkipped(skippedParses)
     if (this.#count === 0) this.skipping = true
     return ANSWER.forward
   }
 
+  /** Never settled again, and the next answer is a violation. */
+  #lose(): void {
+    this.#doubt = DOUBT.lost
+    this.#push(ASKED.none)
+  }
+
   /** CopyInResponse: the Syncs that were sent along are ignored by the server, up to the end of the data. */
   #copyInBegins(head: number): number {
     if (head !== ASKED.query && head !== ASKED.execute) return ANSWER.violation
     this.copyIn = true
+    this.#copying = true
     const waiting = this.#count - 1
     const after = this.#take(waiting)
     let kept = 0
@@ -239,12 +292,13 @@ export class Ledger {
       const kind = after[index] as number
       if (this.copyIn && kind === ASKED.sync) {
         this.owed--
+        this.#copySyncs++
         continue
       }
       if (this.copyIn) {
         // The end of the data, or a message that makes the COPY fail: both are used up by the COPY.
         this.copyIn = false
-        if (kind === ASKED.query || kind === ASKED.functionCall) this.owed--
+        if (kind !== ASKED.copyEnd) this.#lose()
         continue
       }
       this.#push(kind)
@@ -261,9 +315,12 @@ export class Ledger {
     this.#count++
   }
 
+  /** With an entry go the ends of COPY behind it: no COPY has asked for them, the server ignores them. */
   #pop(): void {
-    this.#head = (this.#head + 1) & this.#mask
-    this.#count--
+    do {
+      this.#head = (this.#head + 1) & this.#mask
+      this.#count--
+    } while (this.#count > 0 && this.#ring[this.#head] === ASKED.copyEnd)
   }
 
   /** Removes all entries but the head and returns them in order. */
