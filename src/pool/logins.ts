@@ -5,7 +5,7 @@ import { type CloseReason, ERRORS, PgleaseError } from '../errors.ts'
 import type { Log, LogFields } from '../log.ts'
 import { Generations } from './generation.ts'
 import type { LinkLists } from './link_lists.ts'
-import type { PoolLink } from './pool.ts'
+import type { PoolLink } from './pool_link.ts'
 import { Replacement } from './replacement.ts'
 import { cachedError, LoginTrouble } from './trouble.ts'
 

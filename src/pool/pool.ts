@@ -5,19 +5,8 @@ import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
+import type { PoolLink } from './pool_link.ts'
 import { type Waiter, Waiters } from './waiters.ts'
-
-/** A link, as the pool sees it. */
-export interface PoolLink {
-  readonly generation: number
-  readonly facts: { readonly id: number; readonly openedAtMs: number; readonly welcome: ReadonlyMap<string, string> }
-  overdue: boolean
-  idleSinceMs: number
-  roleMayDiffer: boolean
-  readonly closeReason: CloseReason | undefined
-  shut(reason: CloseReason): void
-  run(sql: string, done: (error: { readonly sqlstate: string; readonly message: string } | undefined) => void): void
-}
 
 /** What a pool reads of the settings; durations in milliseconds, 0 = off. */
 export interface PoolSettings {
@@ -79,6 +68,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** A credential has been proven and is not known to be dead. */
   get ready(): boolean {
     return this.#logins.current !== undefined
+  }
+
+  /** Clients can be served now, as far as is known. */
+  get servable(): boolean {
+    return this.ready && (this.lists.alive > 0 || this.cause === '')
   }
 
   get currentGeneration(): number {
@@ -189,31 +183,14 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   overdue(generation: number): void {
     if (!this.#logins.generations.setOverdue(generation)) return
     for (const link of this.lists.all()) if (link.generation === generation) link.overdue = true
-    if (this.#logins.generations.state(generation) !== 'draining') return
-    const busy = this.lists.all().filter((link) => link.generation === generation && this.lists.state(link) === 'active')
-    for (const link of busy) {
-      this.#parts.drainOverrun()
-      this.#parts.log.warning(
-        'transaction_outlived_lease',
-        'a transaction still runs with a role whose lease has ended and may fail; set rotate_before to leave long transactions more time',
-        this.#fields(link),
-      )
-    }
-    for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, 'rotated')
   }
 
   gone(generation: number): void {
+    const replaced = this.#logins.generations.state(generation) === 'draining'
     if (!this.#logins.gone(generation)) return
-    this.#parts.log.warning(
-      'role_gone',
-      `the role of generation ${generation} no longer exists: its connections are closed as they settle`,
-      {
-        database: this.#parts.database,
-        source: this.#parts.source.name,
-        generation,
-      },
-    )
-    for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, 'role_gone')
+    for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, replaced ? 'rotated' : 'role_gone')
+    if (replaced) this.#noteOverruns(generation)
+    else this.#noteGone(generation)
   }
 
   trouble(trouble: Trouble | undefined): void {
@@ -282,6 +259,23 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   #fields(link: L): { database: string; source: string; generation: number; link: number } {
     return { database: this.#parts.database, source: this.#parts.source.name, generation: link.generation, link: link.facts.id }
+  }
+
+  /** Transactions that the drain could not wait for: they keep their link until they end, by themselves or by an error. */
+  #noteOverruns(generation: number): void {
+    for (const link of this.lists.all()) {
+      if (link.generation !== generation || this.lists.state(link) !== 'active') continue
+      this.#parts.drainOverrun()
+      const msg =
+        'a transaction still runs with a role whose lease has ended, and may fail; rotate_before leaves long transactions more time'
+      this.#parts.log.warning('transaction_outlived_lease', msg, this.#fields(link))
+    }
+  }
+
+  #noteGone(generation: number): void {
+    const msg = `the role of generation ${generation} no longer exists: its connections are closed as they settle`
+    const { database, source } = this.#parts
+    this.#parts.log.warning('role_gone', msg, { database, source: source.name, generation })
   }
 
   /** Prefers links of the current credential; an older one still serves rather than let a client wait. */

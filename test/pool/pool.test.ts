@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import { type CloseReason, PgleaseError } from '../../src/errors.ts'
-import { Pool, type PoolLink, type PoolSettings } from '../../src/pool/pool.ts'
+import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
+import type { PoolLink } from '../../src/pool/pool_link.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
 import { Secret } from '../../src/secret.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
@@ -297,7 +298,7 @@ test('a transaction that outlives its lease is counted', async () => {
   await take()
   source.offer(2)
   await settle()
-  source.consumer?.overdue(1)
+  source.consumer?.gone(1)
   assert.equal(state.overruns, 1)
 })
 
