@@ -21,7 +21,7 @@ import { Wakeable, waitForAny } from './wake.ts'
 /** Nothing waits longer than this without looking at the clocks again: a machine may have slept. */
 const LONGEST_WAIT_MS = 30_000
 
-/** A lease as Vault granted it. */
+/** A lease as Vault granted it. Its token is retained (`TokenKeeper.retain`) until the lease is over. */
 export interface LeaseGrant {
   readonly leaseId: string
   readonly credential: Credential
@@ -73,7 +73,6 @@ export class Lease {
       renewable: grant.renewable,
       final: false,
     }
-    keeper.retain(grant.token)
   }
 
   get generation(): number {
@@ -201,6 +200,12 @@ export class Lease {
     if (/not found|expired|invalid lease/i.test(failure.detail)) {
       log.warning('lease_warning', `Vault does not know the lease any more: ${failure.message}`, this.#fields())
       this.#lost = true
+      return
+    }
+    // Vault counts in whole seconds of the wall clock: the last grant may reach beyond the maximum without being short
+    if (/past the max ttl/i.test(failure.detail)) {
+      this.#times = { ...this.#times, final: true }
+      log.info('lease_short_grant', 'the lease was not renewed: its maximum is reached', this.#fields())
       return
     }
     this.#times = { ...this.#times, renewable: false }

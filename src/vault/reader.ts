@@ -99,6 +99,17 @@ export class CredentialReader {
   }
 
   async #attempt(generation: number, token: Token): Promise<LeaseGrant> {
+    // a token that is replaced while it reads must live on: what it reads would end with it
+    this.#keeper.retain(token)
+    try {
+      return await this.#request(generation, token)
+    } catch (error) {
+      this.#keeper.release(token)
+      throw error
+    }
+  }
+
+  async #request(generation: number, token: Token): Promise<LeaseGrant> {
     const path = this.#options.vaultPath
     const sent = this.#context.now()
     const request = { operation: 'creds_read', method: 'GET', path, token: token.secret, timeoutMs: this.#timeoutMs() } as const

@@ -6,7 +6,7 @@ import { canServe, type GenerationState } from './generation.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
 import { CredentialReader } from './reader.ts'
 import { Revoker } from './revoke.ts'
-import type { Token, TokenKeeper } from './token.ts'
+import type { TokenKeeper } from './token.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
 /** A credential that served this long was good: its refusal begins a new episode. */
@@ -24,7 +24,7 @@ export interface GenerationSnapshot {
   readonly state: GenerationState
   readonly user: string
   readonly leaseId: string
-  /** To the end of its lease or its token, whichever comes first; 0 when past. */
+  /** To the end of its lease or its token, whichever comes first; negative when past. */
   readonly remainingMs: number
 }
 
@@ -62,7 +62,6 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   #provenMs = 0
   /** When the read of the newest generation began; undefined once its rotation was reported. */
   #rotationMs: number | undefined
-  #followed: Token | undefined
 
   constructor(context: VaultContext, keeper: TokenKeeper, name: string, vaultPath: string) {
     this.#context = context
@@ -169,8 +168,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const token = this.#keeper.current
     const newest = this.#newest()
     for (const lease of this.#leases) lease.wake()
-    if (token === undefined || newest === undefined || newest.token === token || this.#followed === token) return
-    this.#followed = token
+    // what is being read right now may still come under the old token: that is looked at when it has come
+    if (token === undefined || newest === undefined || newest.token === token || this.#obtaining !== undefined) return
     // spread, so that many sources do not lease all at once; the old token's end bounds it
     const left = Math.max(0, Math.min(EPISODE_MS, newest.leftMs()))
     this.#obtain((this.#context.clock.random() * left) / 3)
@@ -204,7 +203,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
         state: lease.state,
         user: lease.credential.user,
         leaseId: lease.leaseId,
-        remainingMs: Math.max(0, lease.leftMs()),
+        remainingMs: lease.leftMs(),
       })),
     }
   }

@@ -1,5 +1,5 @@
 // The life of the token: login, renewal, replacement before its maximum, and revocation of our own.
-import { backoffMs } from '../clock.ts'
+import { backoffMs, delay } from '../clock.ts'
 import type { Trouble } from '../credential.ts'
 import { type ErrorCode, PgleaseError } from '../errors.ts'
 import type { Secret } from '../secret.ts'
@@ -35,7 +35,7 @@ export class Token {
   renewable: boolean
   /** Renewing it moves its end no more. */
   final = false
-  /** Leases made with it that are not over: Vault revokes them together with it. */
+  /** Leases made with it that are not over, and reads on their way: Vault revokes leases together with their token. */
   leases = 0
 
   constructor(granted: GrantedToken, own: boolean) {
@@ -73,6 +73,7 @@ export class TokenKeeper {
   #trouble: Trouble | undefined
   #running: Promise<void> | undefined
   #closed = false
+  #loggingIn: Promise<void> | undefined
   #loginWanted = false
   #failedLogins = 0
   #jitter = 0
@@ -131,9 +132,18 @@ export class TokenKeeper {
     this.#closed = true
     this.#wake.wake()
     this.changed.wake()
+    await this.#loginEnds(budgetMs)
     const tokens = this.#current === undefined ? [...this.#retiring] : [this.#current, ...this.#retiring]
     this.#current = undefined
     await Promise.all(tokens.filter((token) => token.own).map((token) => this.#revoke(token, budgetMs)))
+  }
+
+  /** A login on its way brings a token, which is revoked at once. */
+  async #loginEnds(budgetMs: number): Promise<void> {
+    if (this.#loggingIn === undefined) return
+    const timeout = new AbortController()
+    await Promise.race([this.#loggingIn, delay(this.#context.clock, budgetMs, timeout.signal)])
+    timeout.abort()
   }
 
   async #run(): Promise<void> {
@@ -163,11 +173,11 @@ export class TokenKeeper {
   /** Does the one thing that is due, or waits until something is. */
   async #step(): Promise<void> {
     const token = this.#current
-    if (token === undefined || this.#loginWanted) return this.#login()
+    if (token === undefined || this.#loginWanted) return this.#logIn()
     const { clock } = this.#context
     const now = this.#context.now()
     const left = token.leftMs(now)
-    if (this.#method.renewedElsewhere && this.#method.differs(token.secret)) return this.#login()
+    if (this.#method.renewedElsewhere && this.#method.differs(token.secret)) return this.#logIn()
     if (token.end === undefined) return this.#wait(this.#method.renewedElsewhere ? FILE_PERIOD_MS : LONGEST_WAIT_MS)
     const due = renewalDelayMs(token.grantedMs, { ...this.#context.policy(), rotateBeforeMs: 0 }, this.#jitter) - ageMs(token.granted, now)
     if (due > 0 || (token.final && !this.#method.own)) {
@@ -177,7 +187,7 @@ export class TokenKeeper {
     this.#jitter = clock.random()
     if (this.#method.renewedElsewhere) return this.#lookAgain(token)
     if (token.renewable && !token.final) return this.#renew(token)
-    if (this.#method.own) return this.#login()
+    if (this.#method.own) return this.#logIn()
     token.final = true
     this.#warnForeign()
   }
@@ -196,6 +206,12 @@ export class TokenKeeper {
     if (this.#trouble?.code === trouble?.code && this.#trouble?.detail === trouble?.detail) return
     this.#trouble = trouble === undefined ? undefined : { code: trouble.code, detail: trouble.detail }
     this.changed.wake()
+  }
+
+  async #logIn(): Promise<void> {
+    this.#loggingIn = this.#login()
+    await this.#loggingIn
+    this.#loggingIn = undefined
   }
 
   async #login(): Promise<void> {

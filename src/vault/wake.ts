@@ -26,7 +26,8 @@ export function waitForAny(clock: Clock, wakeables: readonly Wakeable[], longest
       for (const each of wakeables) each.remove(done)
       resolve()
     }
-    const timer = longestMs === undefined ? undefined : clock.after(longestMs, done)
+    // whole milliseconds, rounded up: what was due a fraction later would only be waited for again
+    const timer = longestMs === undefined ? undefined : clock.after(Math.ceil(longestMs), done)
     for (const each of wakeables) each.add(done)
   })
 }
