@@ -11,6 +11,7 @@ interface Page {
 const PAGES: Page[] = [
   { path: 'docs/settings.md', make: async () => (await import('../src/settings/manual.ts')).settingsManual() },
   { path: 'docs/metrics.md', make: async () => (await import('../src/metrics.ts')).metricsManual() },
+  { path: 'docs/errors.md', make: async () => (await import('./lib/errors_manual.ts')).errorsManual() },
 ]
 
 const onlyCheck = process.argv.includes('--check')

@@ -1,125 +1,153 @@
 // The composition root: settings in, objects built, callbacks wired, listeners open, until a signal ends it.
 import process from 'node:process'
-import { type Destination, Greeting, type GreetParts } from './client/greet.ts'
-import { Registry } from './client/registry.ts'
-import type { SessionMeter } from './client/session.ts'
-import { systemClock } from './clock.ts'
-import { FixedSource } from './credential.ts'
-import { PgleaseError } from './errors.ts'
-import { authenticateAny } from './identity.ts'
-import type { Log, LogEvent, LogFields } from './log.ts'
-import { type DatabaseMetrics, Metrics } from './metrics.ts'
-import { addressText } from './net/address.ts'
+import { buildClients, type Clients } from './app_clients.ts'
+import { buildDatabases, type Served } from './app_databases.ts'
+import { type HttpListeners, openHttp } from './app_http.ts'
+import { ListenError, openListeners } from './app_listeners.ts'
+import { type Observed, State } from './app_state.ts'
+import { buildVault } from './app_vault.ts'
+import { type Clock, systemClock } from './clock.ts'
+import type { Log } from './log.ts'
+import { type ConfiguredLog, createLog } from './log_lines.ts'
+import { LineWriter } from './log_writer.ts'
+import { type BuildInfo, Metrics } from './metrics.ts'
 import { pickNetwork } from './net/pick.ts'
-import type { Address, Listener, Network } from './net/transport.ts'
-import { Pool } from './pool/pool.ts'
-import { Secret } from './secret.ts'
-import { cancelQuery } from './server/cancel.ts'
-import type { Link } from './server/link.ts'
-import { openLink } from './server/open.ts'
-import type { DatabaseSettings, LoadedSettings, Settings } from './settings/settings.ts'
-import { Routes } from './tenant/route.ts'
+import { onSignal } from './net/signals.ts'
+import type { Listener } from './net/transport.ts'
+import type { Secret } from './secret.ts'
+import type { LoadedSettings, Settings } from './settings/settings.ts'
+import { type ServeEnd, Shutdown } from './shutdown.ts'
+import type { Routes } from './tenant/route.ts'
+import type { Vault } from './vault/vault.ts'
 import { ParameterNames } from './wire/parameters.ts'
-import { ScramCache } from './wire/scram.ts'
 
-const line = (level: string) => (event: LogEvent, msg: string, fields?: LogFields) =>
-  void process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, event, msg, ...fields })}\n`)
-const log: Log = { debug: () => {}, info: line('info'), warning: line('warning'), error: line('error') }
+const STANDARD_ERROR = 2
+/** Timeouts are looked at this often; the shortest that makes sense is a second. */
+const TICK_MS = 250
+/** How long the last log lines may take to be read. */
+const LAST_WORDS_MS = 1_000
 
-function meterOf(metrics: Metrics, database: DatabaseMetrics): SessionMeter {
-  return {
-    received: (bytes) => database.addBytesFromClient(bytes),
-    sent: (bytes) => database.addBytesToClient(bytes),
-    waited: (ms) => database.observeWaitMs(ms),
-    queried: (ms) => database.observeQueryMs(ms),
-    transacted: (ms) => database.observeTransactionMs(ms),
-    clientError: (code) => metrics.clientError(code),
+/** unavailable: a port or socket cannot be had. */
+export type ServeResult = ServeEnd | 'unavailable'
+
+interface OpenLog {
+  readonly log: ConfiguredLog
+  readonly writer: LineWriter
+}
+
+function openLog({ log_format, log_level }: Settings, clock: Clock): OpenLog {
+  const format = log_format === 'auto' ? (process.stderr.isTTY ? 'text' : 'json') : log_format
+  const dropped = (count: number) => log.warning('log_lines_dropped', `${count} log lines were dropped: nobody read them`, { count })
+  const writer = new LineWriter(STANDARD_ERROR, clock, dropped)
+  const log = createLog({ format, level: log_level, write: (line) => writer.write(line) })
+  return { log, writer }
+}
+
+/** No secret of the configuration is ever logged, wherever it may turn up. */
+function redactConfigured(log: ConfiguredLog, settings: Settings): void {
+  const secrets: (Secret | undefined)[] = [settings.vault_token, settings.vault_secret_id]
+  for (const { password } of settings.databases.values()) secrets.push(password)
+  for (const secret of secrets) if (secret !== undefined) log.redact(secret)
+}
+
+function watchSignals(shutdown: Shutdown, log: Log): () => void {
+  const ends = (['TERM', 'INT', 'QUIT'] as const).map((name) => onSignal(name, () => shutdown.signal(name)))
+  const later = (['HUP', 'USR1', 'USR2'] as const).map((name) =>
+    onSignal(name, () =>
+      log.warning('signal', `SIG${name} is ignored: reload, pause and resume are not supported yet`, { signal: `SIG${name}` }),
+    ),
+  )
+  return () => {
+    for (const stop of [...ends, ...later]) stop?.()
   }
 }
 
-export async function serve(loaded: LoadedSettings): Promise<number> {
-  const { settings } = loaded
-  const clock = systemClock
-  const network = pickNetwork()
-  const names = new ParameterNames(settings.track_extra_parameters)
-  const metrics = new Metrics({ version: '0', commit: '0', runtime: '0' })
-  const registry = new Registry()
-  const routes = new Routes<Destination>()
-  let linkId = 0
-  for (const database of settings.databases.values()) {
-    const source = new FixedSource(database.name, database.user ?? '', database.password ?? new Secret(''))
-    const counters = metrics.database(database.name)
-    const scramCache = new ScramCache()
-    const linkMeter = { query: () => counters.addQuery(), transaction: () => counters.addTransaction() }
-    const pool: Pool<Link> = new Pool<Link>({
-      database: database.name,
-      settings: { ...settings, ...database },
-      source,
-      clock,
-      log,
-      open: async (credential) => {
-        const link = await openLink(
-          {
-            network,
-            clock,
-            settings: database,
-            timeoutMs: settings.server_connect_timeout,
-            names,
-            scramCache,
-            meter: linkMeter,
-            nextId: () => ++linkId,
-          },
-          credential,
-        )
-        link.owner = pool
-        return link
-      },
-      linkClosed: (reason) => metrics.connectionClosed('server', reason),
-      drainOverrun: () => metrics.drainOverrun(source.name),
-    })
-    routes.add(database.name, { database: database.name, pool, meter: meterOf(metrics, counters) })
-  }
-  const cancelLink = (pool: Pool<Link>, link: Link) => {
-    pool.beginCancel(link)
-    return cancelQuery(network, link.facts.target, link.facts.processId, link.facts.secretKey, {
-      timeoutMs: settings.server_connect_timeout,
-      clock,
-    }).then(
-      () => pool.endCancel(link, true),
-      () => pool.endCancel(link, false),
-    )
-  }
-  const parts: GreetParts = {
-    settings: () => settings,
+async function closeLinks(routes: Routes<Served>, clock: Clock): Promise<void> {
+  const pools = routes.all().map(({ pool }) => pool)
+  for (const pool of pools) pool.abort()
+  for (let open = true; open; open = pools.some((pool) => pool.size > 0)) await new Promise<void>((resolve) => clock.after(10, resolve))
+}
+
+interface Running {
+  readonly routes: Routes<Served>
+  readonly clients: Clients
+  readonly vault: Vault | undefined
+  readonly listeners: Listener[]
+}
+
+function buildShutdown(running: Running, settings: Settings, clock: Clock, log: Log): Shutdown {
+  const { routes, clients, vault, listeners } = running
+  return new Shutdown({
     clock,
     log,
-    names,
-    registry,
-    authenticate: authenticateAny,
-    route: (identity) => routes.find(identity),
-    refusing: () => false,
-    cancelRequest: async (request) => {
-      const session = registry.find(request)
-      if (session?.link) await cancelLink(session.parts.pool, session.link)
+    settings: () => settings,
+    clients: () => clients.registry.size,
+    refuseClients: () => {
+      for (const listener of listeners.splice(0)) listener.close()
     },
-    cancelLink: (pool, link) => void cancelLink(pool, link),
-    sessionClosed: (_session, reason) => metrics.connectionClosed('client', reason),
-    greetingFailed: (error, reason) => {
-      metrics.connectionClosed('client', reason)
-      if (error !== undefined) metrics.clientError(error.code)
-    },
+    endIdleClients: () => clients.endIdle(),
+    endAllClients: () => clients.endAll(),
+    closeLinks: () => closeLinks(routes, clock),
+    revoke: async (budgetMs) => vault?.close(budgetMs),
+  })
+}
+
+/** Logs once when every exact database has been proven: what orchestrators and people wait for. */
+function tickAll(observed: Observed, state: State, log: Log): void {
+  for (const { pool } of observed.routes.all()) pool.tick()
+  if (!state.noteStarted()) return
+  const count = observed.routes.all().length
+  log.info('ready', `every database can be served (${count})`, { count })
+}
+
+async function run(loaded: LoadedSettings, build: BuildInfo, clock: Clock, log: ConfiguredLog): Promise<ServeResult> {
+  const { settings } = loaded
+  const network = pickNetwork()
+  const metrics = new Metrics(build)
+  const names = new ParameterNames(settings.track_extra_parameters)
+  const vault = buildVault(settings, clock, log, metrics)
+  const routes = buildDatabases({ settings, network, clock, log, metrics, names, vault })
+  let refusing = () => false
+  const clients = buildClients({ settings, network, clock, log, metrics, names, routes, refusing: () => refusing() })
+  const listeners: Listener[] = []
+  const shutdown = buildShutdown({ routes, clients, vault, listeners }, settings, clock, log)
+  refusing = () => shutdown.refusing
+  const observed: Observed = { build, clock, routes, vault, metrics, registry: clients.registry, phase: () => shutdown.phase, listeners }
+  const state = new State(observed)
+  metrics.setSnapshot(() => state.snapshot())
+  let http: HttpListeners | undefined
+  try {
+    const quit = settings.quitquitquit ? () => shutdown.signal('TERM') : undefined
+    http = await openHttp({ settings, clock, log, metrics, state, quit })
+    listeners.push(...(await openListeners(loaded, network, log, clients.accept)))
+  } catch (error) {
+    if (!(error instanceof ListenError)) throw error
+    log.error('stopped', error.message, { reason: 'unavailable' })
+    await Promise.all([http?.close(), vault?.close(LAST_WORDS_MS)])
+    return 'unavailable'
   }
+  const unwatch = watchSignals(shutdown, log)
   const tick = () => {
-    for (const { pool } of routes.all()) pool.tick()
-    clock.after(250, tick)
+    tickAll(observed, state, log)
+    timer = clock.after(TICK_MS, tick)
   }
-  tick()
-  for (const host of settings.listen_addr) {
-    const listener = await network.listen({ kind: 'tcp', host, port: settings.listen_port }, (transport) => new Greeting(transport, parts))
-    log.info('listening', `listening on ${addressText(listener.address)}`, {
-      kind: 'database',
-      address: addressText(listener.address),
-    } as LogFields)
-  }
-  return new Promise(() => {})
+  let timer = clock.after(0, tick)
+  const end = await shutdown.ended
+  timer.cancel()
+  unwatch()
+  void http.close()
+  return end
+}
+
+/** Serves until a signal ends it. Rejects only for an error of pglease itself. */
+export async function serve(loaded: LoadedSettings, build: BuildInfo): Promise<ServeResult> {
+  const clock = systemClock
+  const { log, writer } = openLog(loaded.settings, clock)
+  redactConfigured(log, loaded.settings)
+  const { version, commit, runtime } = build
+  log.info('starting', `pglease ${version}`, { version, commit, runtime })
+  for (const warning of loaded.warnings) log.warning('configuration', warning)
+  const result = await run(loaded, build, clock, log)
+  await Promise.race([writer.flush(), new Promise<void>((resolve) => clock.after(LAST_WORDS_MS, resolve))])
+  return result
 }

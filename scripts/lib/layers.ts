@@ -6,7 +6,6 @@ import { dirname, join, posix } from 'node:path'
 const LAYERS: Record<string, number> = {
   'main.ts': 8,
   cli: 7,
-  'app.ts': 6,
   http: 5,
   console: 5,
   client: 4,
@@ -23,10 +22,13 @@ const LAYERS: Record<string, number> = {
   'errors.ts': 0,
   'secret.ts': 0,
   'clock.ts': 0,
-  'log.ts': 0,
 }
-/** Files of a family that are one place in the layout: metrics.ts and metrics_table.ts. */
-const FAMILIES: [RegExp, string, number][] = [[/^metrics(_\w+)?\.ts$/, 'metrics', 1]]
+/** Files of a family that are one place in the layout: metrics.ts and metrics_table.ts, app.ts and what it is put together from. */
+const FAMILIES: [RegExp, string, number][] = [
+  [/^metrics(_\w+)?\.ts$/, 'metrics', 1],
+  [/^app(_\w+)?\.ts$/, 'app', 6],
+  [/^log(_\w+)?\.ts$/, 'log', 0],
+]
 
 /** Libraries that exactly one file wraps. */
 const ONE_IMPORTER = ['ky', 'pg-protocol', 'prom-client']

@@ -1,0 +1,93 @@
+// Builds what greets and keeps clients: the registry, cancel requests, and what is counted and logged of each.
+import type { Served } from './app_databases.ts'
+import { Greeting, type GreetParts } from './client/greet.ts'
+import { Registry } from './client/registry.ts'
+import type { Clock } from './clock.ts'
+import { PgleaseError } from './errors.ts'
+import { authenticateAny } from './identity.ts'
+import type { Log } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import type { Network, Transport } from './net/transport.ts'
+import type { Pool } from './pool/pool.ts'
+import { cancelQuery } from './server/cancel.ts'
+import type { Link } from './server/link.ts'
+import type { Settings } from './settings/settings.ts'
+import type { Routes } from './tenant/route.ts'
+import type { ParameterNames } from './wire/parameters.ts'
+
+export interface ClientParts {
+  readonly settings: Settings
+  readonly network: Network
+  readonly clock: Clock
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly names: ParameterNames
+  readonly routes: Routes<Served>
+  /** The process is ending: no new clients, and those there end with their transactions. */
+  readonly refusing: () => boolean
+}
+
+export interface Clients {
+  readonly registry: Registry
+  accept(transport: Transport): void
+  /** Ends the clients that hold no link and wait for none. */
+  endIdle(): void
+  /** Ends every client, and cancels what it runs. */
+  endAll(): void
+}
+
+/** Cancels what runs on `link`; until that is over the link serves nobody else. */
+async function cancelLink({ network, clock, settings }: ClientParts, pool: Pool<Link>, link: Link): Promise<void> {
+  const { target, processId, secretKey } = link.facts
+  pool.beginCancel(link)
+  try {
+    await cancelQuery(network, target, processId, secretKey, { timeoutMs: settings.server_connect_timeout, clock })
+    pool.endCancel(link, true)
+  } catch {
+    // it may still strike: the link is closed, and linkClosed says so
+    pool.endCancel(link, false)
+  }
+}
+
+export function buildClients(parts: ClientParts): Clients {
+  const { settings, clock, log, metrics, names, routes } = parts
+  const registry = new Registry()
+  const greet: GreetParts = {
+    settings: () => settings,
+    clock,
+    log,
+    names,
+    registry,
+    authenticate: authenticateAny,
+    route: (identity) => routes.find(identity),
+    refusing: parts.refusing,
+    cancelRequest: async (request) => {
+      const session = registry.find(request)
+      if (session?.link) await cancelLink(parts, session.parts.pool, session.link)
+    },
+    cancelLink: (pool, link) => void cancelLink(parts, pool, link),
+    sessionClosed: (session, reason) => {
+      metrics.connectionClosed('client', reason)
+      const { database, id, transport } = session.parts
+      if (settings.log_disconnections) {
+        log.info('client_closed', `client from ${transport.remoteAddress} left: ${reason}`, { database, client: id, reason })
+      }
+    },
+    greetingFailed: (error, reason) => {
+      metrics.connectionClosed('client', reason)
+      if (error === undefined) return
+      metrics.clientError(error.code)
+      if (settings.log_pooler_errors) log.info('pooler_error', error.message, { code: error.code, reason })
+    },
+  }
+  return {
+    registry,
+    accept: (transport) => void new Greeting(transport, greet),
+    endIdle: () => {
+      for (const session of registry.sessions()) session.endIfIdle()
+    },
+    endAll: () => {
+      for (const session of registry.sessions()) session.fail(new PgleaseError('shutting_down'), 'shutdown_now')
+    },
+  }
+}

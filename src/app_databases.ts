@@ -1,0 +1,124 @@
+// Builds what serves each configured database: its credential source, its pool, its counters.
+import type { Destination } from './client/greet.ts'
+import type { SessionMeter } from './client/session.ts'
+import type { Clock } from './clock.ts'
+import { type Credential, type CredentialSource, FixedSource } from './credential.ts'
+import type { ConfiguredLog } from './log_lines.ts'
+import type { DatabaseMetrics, DatabaseSnapshot, Metrics } from './metrics.ts'
+import type { Network } from './net/transport.ts'
+import { Pool } from './pool/pool.ts'
+import { Secret } from './secret.ts'
+import type { Link } from './server/link.ts'
+import { openLink } from './server/open.ts'
+import type { DatabaseSettings, Settings } from './settings/settings.ts'
+import { Routes } from './tenant/route.ts'
+import type { Vault } from './vault/vault.ts'
+import type { ParameterNames } from './wire/parameters.ts'
+import { ScramCache } from './wire/scram.ts'
+
+export interface DatabaseParts {
+  readonly settings: Settings
+  readonly network: Network
+  readonly clock: Clock
+  readonly log: ConfiguredLog
+  readonly metrics: Metrics
+  readonly names: ParameterNames
+  /** Undefined when no database has a vault_path. */
+  readonly vault: Vault | undefined
+}
+
+/** What serves one database. */
+export interface Served extends Destination {
+  readonly settings: DatabaseSettings
+  readonly source: CredentialSource
+}
+
+function meterOf(metrics: Metrics, database: DatabaseMetrics): SessionMeter {
+  return {
+    received: (bytes) => database.addBytesFromClient(bytes),
+    sent: (bytes) => database.addBytesToClient(bytes),
+    waited: (ms) => database.observeWaitMs(ms),
+    queried: (ms) => database.observeQueryMs(ms),
+    transacted: (ms) => database.observeTransactionMs(ms),
+    clientError: (code) => metrics.clientError(code),
+  }
+}
+
+/** One source per Vault path, whatever the number of databases: it is named after the first of them. */
+function sourceOf(database: DatabaseSettings, parts: DatabaseParts): CredentialSource {
+  if (database.vault_path !== undefined && parts.vault !== undefined) return parts.vault.source(database.name, database.vault_path)
+  return new FixedSource(database.name, database.user ?? '', database.password ?? new Secret(''))
+}
+
+/** How many credentials of a source are kept out of the log: the one in use, those that drain, and one to be sure. */
+const KEPT_REDACTIONS = 4
+
+/** Sees to it that no password turns up in the log; passwords of years ago are forgotten. */
+function passwordRedaction(log: ConfiguredLog): (credential: Credential) => void {
+  const forget = new Map<string, () => void>()
+  return ({ source, generation, password }) => {
+    const key = `${source} ${generation}`
+    if (forget.has(key)) return
+    forget.set(key, log.redact(password))
+    const old = `${source} ${generation - KEPT_REDACTIONS}`
+    forget.get(old)?.()
+    forget.delete(old)
+  }
+}
+
+export function buildDatabases(parts: DatabaseParts): Routes<Served> {
+  const routes = new Routes<Served>()
+  const redact = passwordRedaction(parts.log)
+  let linkId = 0
+  for (const database of parts.settings.databases.values()) {
+    const { metrics, clock, log, network, names } = parts
+    const counters = metrics.database(database.name)
+    const source = sourceOf(database, parts)
+    const open = {
+      network,
+      clock,
+      settings: database,
+      timeoutMs: parts.settings.server_connect_timeout,
+      names,
+      scramCache: new ScramCache(),
+      meter: { query: () => counters.addQuery(), transaction: () => counters.addTransaction() },
+      nextId: () => ++linkId,
+    }
+    const pool: Pool<Link> = new Pool<Link>({
+      database: database.name,
+      settings: { ...parts.settings, ...database },
+      source,
+      clock,
+      log,
+      open: async (credential) => {
+        redact(credential)
+        const link = await openLink(open, credential)
+        link.owner = pool
+        return link
+      },
+      linkClosed: (reason) => metrics.connectionClosed('server', reason),
+      drainOverrun: () => metrics.drainOverrun(source.name),
+    })
+    routes.add(database.name, { database: database.name, settings: database, pool, source, meter: meterOf(metrics, counters) })
+  }
+  return routes
+}
+
+/** What the gauges and the status page say of one database; `clients` are counted by the caller. */
+export function databaseSnapshot({ database, pool, settings }: Served, clients: DatabaseSnapshot['clients']): DatabaseSnapshot {
+  const { lists } = pool
+  return {
+    name: database,
+    clients,
+    servers: {
+      login: pool.dialing,
+      active: lists.count('active'),
+      idle: lists.count('idle'),
+      used: 0,
+      tested: lists.count('tested'),
+      closing: lists.count('closing') + lists.count('being_canceled'),
+    },
+    poolSize: settings.pool_size,
+    ...(pool.cause === '' ? {} : { trouble: pool.cause }),
+  }
+}
