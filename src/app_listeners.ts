@@ -52,7 +52,8 @@ export async function openListeners(
   }
   for (const { address } of listeners) {
     const text = addressText(address)
-    log.info('listening', `listening on ${text}`, { kind: address.kind === 'unix' ? 'unix' : 'database', address: text })
+    const facts = address.kind === 'unix' ? { kind: 'unix', address: address.path } : { kind: 'database', address: text }
+    log.info('listening', `listening on ${text}`, facts)
   }
   return listeners
 }

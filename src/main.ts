@@ -6,9 +6,16 @@ import { EXIT } from './cli/exit.ts'
 import { processIo } from './cli/io.ts'
 import { runCommandLine } from './cli/program.ts'
 import { currentVersion } from './cli/version.ts'
+import type { LoadedSettings } from './settings/settings.ts'
 
-process.exitCode = await runCommandLine(process.argv.slice(2), processIo, {
-  // what a server or client still holds open must not keep the process
-  serve: async (loaded) => process.exit(EXIT[await serve(loaded, currentVersion())]),
-  checkOnline,
-})
+/** Ends the process itself: what a server, a client or a timer still holds open must not keep it. */
+async function serveToTheEnd(loaded: LoadedSettings): Promise<never> {
+  try {
+    process.exit(EXIT[await serve(loaded, currentVersion())])
+  } catch (error) {
+    processIo.writeError(`pglease: internal error: ${error instanceof Error ? error.message : 'unknown'}\n`)
+    process.exit(EXIT.internal)
+  }
+}
+
+process.exitCode = await runCommandLine(process.argv.slice(2), processIo, { serve: serveToTheEnd, checkOnline })
