@@ -10,7 +10,7 @@ import { PROTOCOL_MINOR } from '../wire/codes.ts'
 import { type ParameterNames, Parameters } from '../wire/parameters.ts'
 import { authenticationOk, backendKeyData, errorResponse, negotiateProtocolVersion, parameterStatus, readyForQuery } from '../wire/reply.ts'
 import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
-import type { CancelKey, Registry } from './registry.ts'
+import type { CancelKey, Newcomer, Registry } from './registry.ts'
 import { Session, type SessionMeter } from './session.ts'
 
 export interface GreetSettings {
@@ -55,7 +55,7 @@ const SILENT_SHARE = 2
 /** first: bytes of a first packet; deciding: authentication; waiting: for what the server says at login; over: done or closed. */
 type GreetingState = 'first' | 'deciding' | 'waiting' | 'over'
 
-export class Greeting implements TransportHandler, WelcomeWaiter {
+export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   readonly #parts: GreetParts
   readonly #transport: Transport
   #state: GreetingState = 'first'
@@ -82,8 +82,9 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
   data(chunk: Buffer): void {
     if (this.#state === 'over') return
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
-    if (this.#state === 'first') return this.#read()
-    if (this.#received.length > AHEAD_LIMIT)
+    if (this.#state === 'first') this.#read()
+    const waits = this.#state === 'deciding' || this.#state === 'waiting'
+    if (waits && this.#received.length > AHEAD_LIMIT)
       this.#fail(new PgleaseError('protocol_violation', 'too much was sent before the login was over'))
   }
 
@@ -142,7 +143,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
     const limit = settings().max_client_conn
     if (limit > 0 && registry.size >= limit) return this.#fail(new PgleaseError('too_many_clients'), 'client_limit')
     this.#spoke()
-    registry.beginGreeting()
+    registry.beginGreeting(this)
     this.#counted = true
     this.#state = 'deciding'
     this.#parts.authenticate({ user: startup.user, database: startup.database }).then(
@@ -235,6 +236,10 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
     return messages
   }
 
+  turnAway(reason: CloseReason): void {
+    this.#fail(new PgleaseError('shutting_down'), reason)
+  }
+
   welcomeRefused(error: PgleaseError): void {
     this.#fail(error, 'login_failed')
   }
@@ -274,7 +279,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter {
     this.#destination?.pool.leaveWelcome(this)
     this.#state = 'over'
     this.#timer?.cancel()
-    if (this.#counted) this.#parts.registry.endGreeting()
+    if (this.#counted) this.#parts.registry.endGreeting(this)
     this.#counted = false
   }
 }

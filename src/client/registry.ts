@@ -1,5 +1,6 @@
 // All clients of the process: the limit on them, the keys with which their queries are cancelled, and their states for metrics.
 import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import type { CloseReason } from '../errors.ts'
 import type { Session } from './session.ts'
 
 /** Protocol 3.0 has four bytes; 3.2 allows up to 256. */
@@ -11,23 +12,33 @@ export interface CancelKey {
   readonly key: Buffer
 }
 
+/** A client that has said who it is and waits to be let in. */
+export interface Newcomer {
+  /** At shutdown: it is told and closed. */
+  turnAway(reason: CloseReason): void
+}
+
 export class Registry {
   /** Connections that have not sent their first packet yet. */
   silent = 0
   readonly #sessions = new Map<number, { session: Session; key: Buffer }>()
   /** Clients whose greeting is under way and who count against the limit. */
-  #greeting = 0
+  readonly #newcomers = new Set<Newcomer>()
 
   get size(): number {
-    return this.#sessions.size + this.#greeting
+    return this.#sessions.size + this.#newcomers.size
   }
 
-  beginGreeting(): void {
-    this.#greeting++
+  beginGreeting(newcomer: Newcomer): void {
+    this.#newcomers.add(newcomer)
   }
 
-  endGreeting(): void {
-    this.#greeting--
+  endGreeting(newcomer: Newcomer): void {
+    this.#newcomers.delete(newcomer)
+  }
+
+  newcomers(): Newcomer[] {
+    return [...this.#newcomers]
   }
 
   /** Random and unique among the living; the process id is positive as PostgreSQL's. */

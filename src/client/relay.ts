@@ -1,6 +1,5 @@
 // The data path from the client: finds message boundaries, asks for a link when one is needed, and forwards contiguous messages in one write.
 import type { Link } from '../server/link.ts'
-import { lengthAt } from '../server/link.ts'
 import {
   BIND,
   CLOSE,
@@ -17,14 +16,14 @@ import {
   SYNC,
   TERMINATE,
 } from '../wire/codes.ts'
+import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { ASKED } from '../wire/ledger.ts'
 import { close } from '../wire/pgprotocol.ts'
-import { HOLD, KEPT_LIMIT, UnnamedStatement } from './unnamed.ts'
+import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
 
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
 export const HIGH_WATER_BYTES = 64 * 1024
 const NOT_A_MESSAGE = -1
-const STATEMENT = 0x53
 const CLOSE_UNNAMED = close('S', '')
 
 /** What the relay asks of its session. */
@@ -159,7 +158,7 @@ export class Relay {
         const kept = total <= KEPT_LIMIT && total <= available
         if (!link.ledger.skipping && !link.ledger.copyIn) this.unnamed.parse(buffer, position, kept ? position + total : -1)
       } else if (this.unnamed.careful) {
-        const first = this.unnamed.before(link.ledger, kind, needsUnnamed(buffer, position, kind))
+        const first = this.unnamed.before(link.ledger, kind, buffer, position + HEADER_LENGTH)
         if (first === HOLD) return this.#hold(buffer, start, position)
         if (first !== ASKED.none) {
           this.#flush(buffer, start, position)
@@ -169,6 +168,7 @@ export class Relay {
       }
       if (kind !== ASKED.none) link.ledger.asked(kind)
       position += total
+      if (type === COPY_DATA) position = endOfRun(buffer, position, type, this.#maxMessageBytes)
       if (position > end) {
         this.#startStreaming(position - end, false)
         position = end
@@ -250,15 +250,6 @@ function kindOf(buffer: Buffer, position: number, type: number): number {
     default:
       return NOT_A_MESSAGE
   }
-}
-
-/** A Bind or a Describe of the unnamed statement. In doubt (a portal's name without an end) yes. */
-function needsUnnamed(buffer: Buffer, position: number, kind: number): boolean {
-  const body = position + HEADER_LENGTH
-  if (kind === ASKED.describe) return buffer[body] === STATEMENT && buffer[body + 1] === 0
-  if (kind !== ASKED.bind) return false
-  const portalEnd = buffer.indexOf(0, body)
-  return portalEnd < 0 || buffer[portalEnd + 1] === 0 || portalEnd + 1 >= buffer.length
 }
 
 /** Nobody is there to take it: PostgreSQL ignores it outside COPY, and there is nothing to flush. */

@@ -53,6 +53,7 @@ export interface SessionParts {
 }
 
 const LINGER_MS = 2000
+const QUERY_CANCELED = '57014'
 
 /** Why the client is not read just now. ahead: it sent as much as is kept for it; link: the server is slow; replies: the client is. */
 const PAUSED = { ahead: 1, link: 2, replies: 4 } as const
@@ -186,7 +187,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       if (ledger.quiet || !ledger.atBoundary) this.#lost('client_terminated')
       return
     }
-    if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) this.#release(link)
+    if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) {
+      // a ReadyForQuery that may yet come is this client's
+      if (ledger.inDoubt) return link.settleDoubt()
+      this.#release(link)
+    }
     if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) this.#goOn()
   }
 
@@ -251,7 +256,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   /** At shutdown: a session that neither holds nor waits for a link ends with 57P01. */
   endIfIdle(): boolean {
-    if (this.state !== 'idle' || this.#relay.pendingBytes > 0) return false
+    const link = this.#relay.link
+    // one with a statement too long to be kept holds its link between transactions too
+    const rests = this.state === 'idle' || (this.state === 'active' && link?.ledger.settled === true && this.#relay.atMessageBoundary)
+    if (!rests || this.#relay.pendingBytes > 0) return false
     this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
     return true
   }
@@ -277,8 +285,16 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     }
     this.#move('preparing')
     this.#preparing = link
-    link.run(parameters.setStatement(differing), (error) => this.#prepared(link, differing, error))
+    this.#prepare(link, differing)
     return null
+  }
+
+  #prepare(link: Link, differing: readonly number[]): void {
+    link.run(this.parts.parameters.setStatement(differing), (error) => {
+      // the client's cancel request meant its own query, which has not been asked yet
+      if (error?.sqlstate === QUERY_CANCELED) this.#prepare(link, differing)
+      else this.#prepared(link, differing, error)
+    })
   }
 
   #prepared(link: Link, indexes: readonly number[], error: ReplyFields | undefined): void {
@@ -336,18 +352,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #release(link: Link): void {
     this.#detach(link)
     this.#move('idle')
-    if (link.ledger.inDoubt) this.#probe(link)
-    else this.parts.pool.release(link)
+    this.parts.pool.release(link)
     if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
-  }
-
-  /** The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way. */
-  #probe(link: Link): void {
-    const { pool } = this.parts
-    link.run('', (error) => {
-      if (error === undefined) pool.release(link)
-      else pool.discard(link, 'check_failed')
-    })
   }
 
   #measure(transactionOver: boolean): void {

@@ -5,6 +5,8 @@ import { ASKED, type Ledger, type LedgerListener } from '../wire/ledger.ts'
 /** Longest Parse that is kept; with a longer one the link stays with the session. */
 export const KEPT_LIMIT = 64 * 1024
 const SMALL_BUFFER = 256
+/** In a Describe or Close. */
+export const STATEMENT = 0x53
 const TOO_LONG = -1
 
 /** What `before` answers beside an ASKED: wait until nothing is owed. */
@@ -70,11 +72,11 @@ export class UnnamedStatement implements LedgerListener {
   }
 
   /**
-   * A message that is not `Parse ""` is about to be forwarded while `careful`. `needed`: it is a Bind or Describe of `""`. Answers what
-   * has to be sent first so that it meets this session's statement and no other's: ASKED.inventedParse (`bytes`), ASKED.inventedClose,
-   * ASKED.none; or HOLD.
+   * A message that is not `Parse ""` and has its body at `body` is about to be forwarded while `careful`. Answers what has to be sent
+   * first so that a Bind or Describe of `""` meets this session's statement and no other's: ASKED.inventedParse (`bytes`),
+   * ASKED.inventedClose, ASKED.none; or HOLD.
    */
-  before(ledger: Ledger, kind: number, needed: boolean): number {
+  before(ledger: Ledger, kind: number, buffer: Buffer, body: number): number {
     if (this.#slot === SLOT.unsure && ledger.owed === 0) this.#slot = SLOT.foreign
     if (kind === ASKED.sync) {
       if (this.#slot === SLOT.asked) this.#slot = SLOT.unsure
@@ -84,7 +86,7 @@ export class UnnamedStatement implements LedgerListener {
     // a failed Query may have left the statement, and what follows is not skipped; a failed Close makes the rest be skipped
     if (kind === ASKED.query) this.#slot = SLOT.unsure
     if (kind === ASKED.closeUnnamed) this.#slot = SLOT.asked
-    if (!needed || this.#slot === SLOT.asked) return ASKED.none
+    if (this.#slot === SLOT.asked || !usesUnnamed(kind, buffer, body)) return ASKED.none
     if (this.#slot === SLOT.unsure) return HOLD
     this.#slot = SLOT.asked
     if (this.#keptLength > 0) return ASKED.inventedParse
@@ -172,4 +174,12 @@ export class UnnamedStatement implements LedgerListener {
     this.#lengths = larger
     this.#oldest = 0
   }
+}
+
+/** A Bind or a Describe of the unnamed statement. In doubt (a portal's name without an end) yes. */
+function usesUnnamed(kind: number, buffer: Buffer, body: number): boolean {
+  if (kind === ASKED.describe) return buffer[body] === STATEMENT && buffer[body + 1] === 0
+  if (kind !== ASKED.bind) return false
+  const portalEnd = buffer.indexOf(0, body)
+  return portalEnd < 0 || portalEnd + 1 >= buffer.length || buffer[portalEnd + 1] === 0
 }

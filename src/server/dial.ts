@@ -4,6 +4,7 @@ import { type ErrorCode, PgleaseError } from '../errors.ts'
 import { addressText } from '../net/address.ts'
 import { type Address, type Network, type TlsClientOptions, type Transport, TransportError } from '../net/transport.ts'
 import type { Secret } from '../secret.ts'
+import { ERROR_RESPONSE } from '../wire/codes.ts'
 import { sslRequest } from '../wire/pgprotocol.ts'
 
 /** server_tls_sslmode. */
@@ -161,6 +162,7 @@ function askForTls(transport: Transport, where: string): Promise<'S' | 'N'> {
         if (answered) refuse('tls_failed', INJECTED)
         else if (answer === 'E') refuse('connect_refused', 'the server answered SSLRequest with an error')
         else if (answer !== 'S' && answer !== 'N') refuse('server_misbehaved', 'an unknown answer to SSLRequest')
+        else if (answer === 'N' && chunk[1] === ERROR_RESPONSE) refuse('connect_refused', 'the server declined TLS and ended with an error')
         else if (chunk.length > 1) refuse('tls_failed', INJECTED)
         else {
           answered = true

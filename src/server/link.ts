@@ -3,6 +3,7 @@ import type { CloseReason } from '../errors.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
 import {
   COMMAND_COMPLETE,
+  COPY_DATA,
   COPY_IN_RESPONSE,
   DATA_ROW,
   ERROR_RESPONSE,
@@ -13,6 +14,7 @@ import {
   READY_FOR_QUERY,
   STATUS_IDLE,
 } from '../wire/codes.ts'
+import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { ANSWER, ASKED, Ledger } from '../wire/ledger.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { query, terminate } from '../wire/pgprotocol.ts'
@@ -145,6 +147,15 @@ export class Link implements TransportHandler {
     this.#transport.write(query(sql))
   }
 
+  /** The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way. `answered` follows. */
+  settleDoubt(): void {
+    this.#questioning = true
+    this.run('', () => {
+      this.#questioning = false
+      this.user?.answered()
+    })
+  }
+
   /** Ends the link: Terminate, then the server closes. `linkClosed` follows when it has. */
   shut(reason: CloseReason): void {
     if (this.closeReason !== undefined) return
@@ -186,7 +197,8 @@ export class Link implements TransportHandler {
         this.#forward(buffer, run, position)
         return this.#lose('server_fatal')
       }
-      const next = position + Math.min(total, available)
+      let next = position + Math.min(total, available)
+      if (type === DATA_ROW || type === COPY_DATA) next = endOfRun(buffer, next, type)
       if (answer === ANSWER.swallow) {
         this.#forward(buffer, run, position)
         run = next
@@ -348,14 +360,6 @@ export class Link implements TransportHandler {
     this.owner?.linkDying(this)
     user?.linkLost(this.#fatal, this.#streaming > 0 && this.#streamForwarded)
   }
-}
-
-/** An unsigned 32-bit length, big endian, without a DataView. */
-export function lengthAt(buffer: Buffer, position: number): number {
-  return (
-    (buffer[position] as number) * 0x1000000 +
-    (((buffer[position + 1] as number) << 16) | ((buffer[position + 2] as number) << 8) | (buffer[position + 3] as number))
-  )
 }
 
 const isHeld = (type: number): boolean =>

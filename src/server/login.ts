@@ -197,13 +197,19 @@ class Login {
     this.#conversation.write(saslInitialResponse(SCRAM_SHA_256, scram.firstMessage()))
     const first = await this.#authentication('instead of an answer to SCRAM')
     if (first.subtype !== AUTHENTICATION_SASL_CONTINUE) throw this.#unproven(first.subtype)
-    if (this.#conversation.pending > 0) throw this.#conversation.violation('SCRAM: it spoke out of turn')
+    if (this.#conversation.pending > 0) throw await this.#outOfTurn()
     this.#conversation.write(saslResponse(await scram.finalMessage(first.rest.toString('latin1'))))
     const final = await this.#authentication('instead of the end of SCRAM')
     if (final.subtype !== AUTHENTICATION_SASL_FINAL) throw this.#unproven(final.subtype)
     scram.verify(final.rest.toString('latin1'))
     await this.#accepted()
     return 'scram-sha-256'
+  }
+
+  /** A server that is being stopped says so at any time; nothing else may come before our answer. */
+  async #outOfTurn(): Promise<PgleaseError> {
+    const refusal = refusalIn(await this.#conversation.next(), this.#transport, this.#options.credential.password.reveal())
+    return refusal ?? this.#conversation.violation('SCRAM: it spoke out of turn')
   }
 
   /** Names that each end with a NUL, then an empty one. */

@@ -148,7 +148,7 @@ export class Ledger {
    */
   answered(type: number, status: number): number {
     const head = this.head
-    if (this.#doubt === DOUBT.lost) return ANSWER.violation
+    if (this.#doubt === DOUBT.lost) return type === ERROR_RESPONSE ? ANSWER.forward : ANSWER.violation
     // what answers a later message proves that all before it is answered
     if (this.#doubt === DOUBT.open && type !== READY_FOR_QUERY) this.#doubt = DOUBT.none
     switch (type) {
@@ -243,7 +243,7 @@ export class Ledger {
       this.skipping = false
       this.batchOpen = false
     }
-    return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.forward
+    return ANSWER.forward
   }
 
   /** After an error in an extended message the server skips everything but Sync (and Terminate). */
@@ -261,20 +261,23 @@ export class Ledger {
     if (head === ASKED.sync || head === ASKED.query || head === ASKED.functionCall) return ANSWER.forward
     if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedEnded(head, false)
     let skippedParses = 0
+    let skipped = 0
     this.#pop()
     while (this.#count > 0 && this.head !== ASKED.sync) {
       const dropped = this.head
       if (dropped === ASKED.query || dropped === ASKED.functionCall || dropped === ASKED.inventedQuery) this.owed--
       if (dropped === ASKED.parseUnnamed) skippedParses++
+      skipped++
       this.#pop()
-      if (this.#doubt === DOUBT.open) this.#lose()
     }
     if (skippedParses > 0) this.listener?.unnamedSkipped(skippedParses)
     if (this.#count === 0) this.skipping = true
+    // in doubt whether the server still skipped when it read them
+    if (skipped > 0 && this.#doubt === DOUBT.open) this.#lose()
     return ANSWER.forward
   }
 
-  /** Never settled again, and the next answer is a violation. */
+  /** Never settled again: an error is still forwarded, any other answer is a violation. */
   #lose(): void {
     this.#doubt = DOUBT.lost
     this.#push(ASKED.none)
@@ -287,7 +290,8 @@ export class Ledger {
     this.#copying = true
     const waiting = this.#count - 1
     const after = this.#take(waiting)
-    let kept = 0
+    // an extended COPY lost its Sync: the batch is open again until the next that ends it
+    let open = head === ASKED.execute
     for (let index = 0; index < waiting; index++) {
       const kind = after[index] as number
       if (this.copyIn && kind === ASKED.sync) {
@@ -302,10 +306,9 @@ export class Ledger {
         continue
       }
       this.#push(kind)
-      kept = kind
+      if (kind !== ASKED.copyEnd) open = kind !== ASKED.sync && kind !== ASKED.query && kind !== ASKED.functionCall
     }
-    // An extended COPY lost its Sync: the batch is open again until the Sync that ends it.
-    if (head === ASKED.execute && (this.copyIn || kept === ASKED.none)) this.batchOpen = true
+    if (head === ASKED.execute) this.batchOpen = open
     return ANSWER.forward
   }
 

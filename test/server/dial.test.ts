@@ -97,6 +97,13 @@ test('bytes before the handshake are refused (CVE-2021-23222)', async () => {
   }
 })
 
+test('a server that is being stopped declines TLS and says goodbye at once: that passes by itself', async () => {
+  for (const sslmode of ENCRYPTING) {
+    const farewell = Buffer.concat([Buffer.from('N'), errorResponse({ severity: 'FATAL', sqlstate: '57P01', message: 'stopping' })])
+    await refused(answering(farewell), target(sslmode), 'connect_refused', /^db:5432: the server declined TLS and ended with an error/)
+  }
+})
+
 test('plain bytes that come after a refusal of TLS close the connection', async () => {
   const network = answering(Buffer.from('N'))
   const transport = await dial(network, target('prefer'), 1_000, new FakeClock())

@@ -176,6 +176,8 @@ test('a server that skips its part of SCRAM is refused', async () => {
   )
   await refused([SASL, authenticationMessage(12, 'v=AAAA')], 'server_misbehaved', /out of order/)
   await refused([SASL, (message) => both(server().continue(message), OK)], 'server_misbehaved', /out of turn/)
+  const stopping = errorResponse({ severity: 'FATAL', sqlstate: '57P01', message: 'stopping' })
+  await refused([SASL, (message) => both(server().continue(message), stopping)], 'connect_refused', /stopping \(SQLSTATE 57P01\)/)
   await refused([SASL, authenticationMessage(11, 'r=x,s=AAAA,i=1')], 'server_misbehaved', /does not begin with ours/)
   const two = server()
   await refused([SASL, two.continue, (message) => both(two.final(message), SASL)], 'server_misbehaved', /instead of AuthenticationOk/)

@@ -1,0 +1,306 @@
+// Unnamed statements over shared links, against a model of how PostgreSQL keeps one: each session gets what a link of its own would give.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { bind, closeStatement, describeStatement, execute, int16, int32, parse, query, sync } from '../kit/raw-messages.ts'
+import { wireMessage } from '../kit/scripted-server.ts'
+import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+
+/** The server's side of one connection, as far as unnamed statements matter. Texts: `fail…` fails, `garbled…` fails before anything is dropped. */
+class StatementServer {
+  #statement: string | undefined
+  #portal: string | undefined
+  #status = 'I'
+  #skipping = false
+  #bytes = Buffer.alloc(0)
+
+  receive(bytes: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, bytes])
+  }
+
+  /** Carries out one message; its answer, or undefined when there is none. */
+  step(): Buffer | undefined {
+    if (this.#bytes.length < 5) return undefined
+    const end = 1 + this.#bytes.readInt32BE(1)
+    if (this.#bytes.length < end) return undefined
+    const message = this.#bytes.subarray(0, end)
+    this.#bytes = this.#bytes.subarray(end)
+    return this.#answer(message.toString('latin1', 0, 1), message.toString('latin1', 5).split('\0'))
+  }
+
+  #answer(type: string, texts: readonly string[]): Buffer {
+    if (type === 'S') {
+      this.#skipping = false
+      if (this.#status === 'I') this.#portal = undefined
+      return reply(`Z${this.#status}`)
+    }
+    if (this.#skipping || type === 'X') return Buffer.alloc(0)
+    if (type === 'Q') return this.#query(texts[0] ?? '')
+    const [first = '', second = ''] = texts
+    switch (type) {
+      case 'P':
+        if (second.startsWith('garbled')) return this.#fail('22021')
+        this.#statement = undefined
+        if (second.startsWith('fail')) return this.#fail('42601')
+        this.#statement = second
+        return reply('1')
+      case 'B':
+        if (this.#statement === undefined) return this.#fail('26000')
+        this.#portal = this.#statement
+        return reply('2')
+      case 'D':
+        return first === 'S' && this.#statement !== undefined
+          ? Buffer.concat([reply('t n'), row(this.#statement)]).subarray(0, 10)
+          : this.#fail('26000')
+      case 'C':
+        if (first === 'S') this.#statement = undefined
+        return reply('3')
+      default:
+        return this.#portal === undefined ? this.#fail('34000') : Buffer.concat([row(this.#portal), reply('C')])
+    }
+  }
+
+  #query(text: string): Buffer {
+    this.#portal = undefined
+    if (!text.startsWith('garbled')) this.#statement = undefined
+    if (text.startsWith('garbled') || text.startsWith('fail')) {
+      if (this.#status === 'T') this.#status = 'E'
+      return reply(`E Z${this.#status}`)
+    }
+    if (text === 'begin' && this.#status === 'I') this.#status = 'T'
+    if (text === 'commit') this.#status = 'I'
+    return reply(`C Z${this.#status}`)
+  }
+
+  #fail(sqlstate: string): Buffer {
+    this.#skipping = true
+    if (this.#status === 'T') this.#status = 'E'
+    return reply('E', sqlstate)
+  }
+}
+
+const row = (text: string): Buffer => wireMessage('D', Buffer.concat([int16(1), int32(Buffer.byteLength(text)), Buffer.from(text)]))
+
+/** A Close of a statement that nobody has: the model must not take it for the unnamed one's. */
+const MESSAGES: Record<string, (mark: string) => Buffer> = {
+  parse: (mark) => parse('', mark),
+  failingParse: (mark) => parse('', `fail ${mark}`),
+  garbledParse: (mark) => parse('', `garbled ${mark}`),
+  bind: () => bind('', ''),
+  execute: () => execute(),
+  describe: () => describeStatement(''),
+  missing: () => execute('missing'),
+  close: () => closeStatement(''),
+  sync: () => sync(),
+  query: (mark) => query(mark),
+  failingQuery: (mark) => query(`fail ${mark}`),
+  garbledQuery: (mark) => query(`garbled ${mark}`),
+  begin: () => query('begin'),
+  commit: () => query('commit'),
+}
+
+/** What drivers send together; every part but the lone messages ends with its Sync. */
+const PARTS: readonly (readonly string[])[] = [
+  ['parse', 'sync'],
+  ['parse', 'describe', 'sync'],
+  ['parse', 'bind', 'execute', 'sync'],
+  ['bind', 'execute', 'sync'],
+  ['bind', 'execute', 'sync'],
+  ['bind', 'execute', 'sync'],
+  ['describe', 'sync'],
+  ['missing', 'parse', 'sync'],
+  ['missing', 'bind', 'sync'],
+  ['missing', 'close', 'sync'],
+  ['missing', 'query', 'sync'],
+  ['close', 'sync'],
+  ['failingParse', 'sync'],
+  ['query'],
+  ['failingQuery'],
+  ['begin'],
+  ['commit'],
+]
+const GARBLED_PARTS: readonly (readonly string[])[] = [
+  ['garbledParse', 'sync'],
+  ['garbledQuery'],
+  ['garbledQuery', 'bind', 'execute', 'sync'],
+]
+
+interface Conversation {
+  /** For each client the names of its messages. */
+  readonly scripts: readonly (readonly string[])[]
+  /** Who moves next: a client sends some messages; a server answers one message, or all that it has. */
+  readonly moves: readonly { readonly what: 'send' | 'one' | 'all'; readonly who: number; readonly count: number }[]
+}
+
+const CLIENTS = 3
+const LINKS = 2
+
+/** Every script ends settled: its last batch is synced, its transaction over. */
+const bytesOf = (script: readonly string[], client: number): Buffer[] =>
+  [...script, 'sync', 'commit'].map((name, index) => MESSAGES[name]?.(`client ${client} message ${index}`) ?? assert.fail(name))
+
+function direct(messages: readonly Buffer[]): Buffer {
+  const server = new StatementServer()
+  server.receive(Buffer.concat(messages))
+  const answers: Buffer[] = []
+  for (let answer = server.step(); answer !== undefined; answer = server.step()) answers.push(answer)
+  return Buffer.concat(answers)
+}
+
+/** Plays the scripts over shared links; what each client received. */
+async function pooled({ scripts, moves }: Conversation): Promise<Buffer[]> {
+  const world = await SessionWorld.ready({ pool_size: LINKS })
+  const clients: TestClient[] = scripts.map(() => world.client())
+  const servers: StatementServer[] = []
+  const left = scripts.map(bytesOf)
+  const send = (index: number, count: number) => {
+    const messages = left[index]?.splice(0, count) ?? []
+    if (messages.length > 0) clients[index]?.send(...messages)
+    return messages.length > 0
+  }
+  const answer = (index: number) => {
+    const backend = world.backends[index]
+    if (backend === undefined) return false
+    servers[index] ??= new StatementServer()
+    const server = servers[index]
+    server.receive(backend.transport.take())
+    const bytes = server.step()
+    if (bytes !== undefined) backend.link.data(bytes)
+    return bytes !== undefined
+  }
+  for (const { what, who, count } of moves) {
+    if (what === 'send') send(who % CLIENTS, count)
+    else if (what === 'one') answer(who % LINKS)
+    else while (answer(who % LINKS)) await world.settle()
+    await world.settle()
+  }
+  for (let moved = true; moved; ) {
+    moved = false
+    for (let index = 0; index < CLIENTS; index++) moved = send(index, 1) || moved
+    for (let index = 0; index < LINKS; index++) moved = answer(index) || moved
+    await world.settle()
+  }
+  for (const { session } of clients) assert.equal(session.state, 'idle')
+  return clients.map((client) => client.transport.take())
+}
+
+const conversations = (parts: readonly (readonly string[])[]) => {
+  const lone = Object.keys(MESSAGES).filter((name) => parts.some((part) => part.includes(name)))
+  const part = fc.oneof(
+    { weight: 5, arbitrary: fc.constantFrom(...parts) },
+    { weight: 1, arbitrary: fc.constantFrom(...lone).map((name) => [name]) },
+  )
+  const script = fc.array(part, { maxLength: 10, size: 'max' }).map((chosen) => chosen.flat())
+  const move = fc.record({
+    what: fc.constantFrom('send' as const, 'one' as const, 'all' as const),
+    who: fc.nat({ max: CLIENTS * LINKS - 1 }),
+    count: fc.integer({ min: 1, max: 6 }),
+  })
+  return fc.record({
+    scripts: fc.array(script, { minLength: CLIENTS, maxLength: CLIENTS }),
+    moves: fc.array(move, { maxLength: 60, size: 'max' }),
+  })
+}
+
+test('property: each session gets what a connection of its own gives', async () => {
+  await fc.assert(
+    fc.asyncProperty(conversations(PARTS), async (conversation) => {
+      const got = await pooled(conversation)
+      for (const [index, script] of conversation.scripts.entries()) {
+        assert.equal(String(got[index]), String(direct(bytesOf(script, index))), `client ${index}`)
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('property: no session ever gets a row of another one’s statement, and none is left waiting', async () => {
+  await fc.assert(
+    fc.asyncProperty(conversations([...PARTS, ...GARBLED_PARTS]), async (conversation) => {
+      for (const [index, answers] of (await pooled(conversation)).entries()) {
+        for (const [, owner] of answers.toString('latin1').matchAll(/client (\d)/g)) assert.equal(owner, String(index))
+      }
+    }),
+    { numRuns: 500 },
+  )
+})
+
+test('a pipeline of many statements keeps the last that succeeded', async () => {
+  const world = await SessionWorld.ready()
+  const [client, other] = [world.client(), world.client()]
+  const { transport } = world.backend()
+  const texts = Array.from({ length: 100 }, (_, index) => `SELECT ${index} /* ${'x'.repeat(index * 50)} */`)
+  client.send(...texts.map((text) => parse('', text)), execute('missing'), parse('', 'skipped'), sync())
+  world.answer(0, ...texts.map(() => reply('1')), reply('E Z'))
+  other.send(query('SELECT 1'))
+  world.answer(0, reply('C Z'))
+  transport.take()
+  client.send(bind('', ''), execute(), sync())
+  assert.deepEqual(transport.take(), Buffer.concat([parse('', texts[99] ?? ''), bind('', ''), execute(), sync()]))
+  world.answer(0, reply('1 2 C Z'))
+  assert.match(client.transport.letters(), /EZ2CZ$/)
+})
+
+test('the link of a dead session’s statement is cleaned for a session that has none', async () => {
+  const world = await SessionWorld.ready()
+  const [client, other] = [world.client(), world.client()]
+  const { transport } = world.backend()
+  client.send(parse('', 'SELECT 1'), sync())
+  world.answer(0, reply('1 Z'))
+  client.transport.lost()
+  transport.take()
+  other.send(bind('', ''), execute(), sync())
+  assert.equal(transport.letters(), 'CBES')
+  world.answer(0, reply('3 E Z', '26000'))
+  assert.deepEqual(other.transport.lines(), ["ErrorResponse S='ERROR' C='26000' M='no'", 'ReadyForQuery I'])
+})
+
+test('a link on which a session left an older statement is given the newer one', async () => {
+  const world = await SessionWorld.ready({ pool_size: 2 })
+  const [client, other] = [world.client(), world.client()]
+  client.send(parse('', 'SELECT old'), sync())
+  world.answer(0, reply('1 Z'))
+  // a batch that touches no unnamed statement, open for a while
+  other.send(closeStatement('x'))
+  client.send(parse('', 'SELECT new'), sync())
+  await world.settle()
+  world.answer(1, reply('1 Z'))
+  other.send(sync())
+  world.answer(0, reply('3 Z'))
+  world.backend().transport.take()
+  // the link that was used last comes first
+  client.send(bind('', ''), execute(), sync())
+  assert.deepEqual(world.backend().transport.take(), Buffer.concat([parse('', 'SELECT new'), bind('', ''), execute(), sync()]))
+})
+
+test('behind a Parse that may fail before the old statement is dropped, a later batch waits', async () => {
+  const world = await SessionWorld.ready()
+  const [client, other] = [world.client(), world.client()]
+  const { transport } = world.backend()
+  other.send(parse('', 'SELECT secret'), sync())
+  world.answer(0, reply('1 Z'))
+  transport.take()
+  client.send(parse('', 'garbled'), sync(), bind('', ''), execute(), sync())
+  assert.equal(transport.letters(), 'PS')
+  world.answer(0, reply('E', '22021'))
+  assert.equal(transport.letters(), '')
+  world.answer(0, reply('Z'))
+  assert.equal(transport.letters(), 'CBES')
+})
+
+test('a kept Parse that fails is tried again', async () => {
+  const world = await SessionWorld.ready()
+  const [client, other] = [world.client(), world.client()]
+  const { transport } = world.backend()
+  client.send(parse('', 'SELECT 1'), sync())
+  world.answer(0, reply('1 Z'))
+  other.send(query('ALTER TABLE'))
+  world.answer(0, reply('C Z'))
+  for (let round = 0; round < 2; round++) {
+    transport.take()
+    client.send(bind('', ''), execute(), sync())
+    assert.equal(transport.letters(), 'PBES')
+    world.answer(0, reply('E Z', '42P01'))
+  }
+  assert.equal(client.transport.letters(), '1ZEZEZ')
+})

@@ -1,0 +1,199 @@
+// Sessions, a pool and links without sockets: a test speaks for the clients and for the servers.
+
+import { Session, type SessionMeter } from '../../src/client/session.ts'
+import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
+import type { CloseReason, PgleaseError } from '../../src/errors.ts'
+import type { Log } from '../../src/log.ts'
+import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
+import { Secret } from '../../src/secret.ts'
+import { Link } from '../../src/server/link.ts'
+import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
+import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
+import { FakeClock } from './fake-clock.ts'
+import { wireMessage } from './scripted-server.ts'
+import { StillTransport } from './still-transport.ts'
+
+export const quietLog: Log = { debug() {}, info() {}, warning() {}, error() {} }
+export const quietMeter: SessionMeter = {
+  received() {},
+  sent() {},
+  waited() {},
+  queried() {},
+  transacted() {},
+  clientError() {},
+}
+
+const SETTINGS: PoolSettings = {
+  pool_size: 1,
+  server_lifetime: 0,
+  server_idle_timeout: 0,
+  server_check_delay: 0,
+  server_check_query: '',
+  query_wait_timeout: 120_000,
+  query_wait_notify: 5_000,
+}
+
+export class FakeSource implements CredentialSource {
+  readonly name = 'source'
+  readonly failures: string[] = []
+  #consumer: CredentialConsumer | undefined
+  current(): Credential | undefined {
+    return undefined
+  }
+  subscribe(consumer: CredentialConsumer): () => void {
+    this.#consumer = consumer
+    return () => {}
+  }
+  offer(generation: number): void {
+    this.#consumer?.offer({ source: this.name, generation, user: `user${generation}`, password: new Secret('p') })
+  }
+  overdue(generation: number): void {
+    this.#consumer?.overdue(generation)
+  }
+  reportProven(): void {}
+  reportFailure(generation: number, sqlstate: string): void {
+    this.failures.push(`${generation} ${sqlstate}`)
+  }
+  reportDrained(): void {}
+  async close(): Promise<void> {}
+}
+
+/** The far end of a link. */
+export interface Backend {
+  readonly link: Link
+  readonly transport: StillTransport
+}
+
+export class TestClient {
+  readonly transport = new StillTransport()
+  readonly session: Session
+  closed: CloseReason | undefined
+  readonly cancelled: Link[] = []
+
+  constructor(world: SessionWorld) {
+    const parameters = new Parameters(world.names)
+    parameters.set('TimeZone', 'UTC')
+    this.session = new Session({
+      id: 1,
+      database: 'app',
+      user: 'user',
+      transport: this.transport,
+      pool: world.pool,
+      parameters,
+      clock: world.clock,
+      log: quietLog,
+      meter: quietMeter,
+      maxPacketSize: 2 ** 31 - 1,
+      leaving: () => world.leaving,
+      closed: (_, reason) => {
+        this.closed = reason
+      },
+      cancel: (link) => void this.cancelled.push(link),
+    })
+    this.transport.setHandler(this.session)
+  }
+
+  send(...messages: Buffer[]): void {
+    this.session.data(Buffer.concat(messages))
+  }
+}
+
+export class SessionWorld {
+  readonly clock = new FakeClock()
+  readonly source = new FakeSource()
+  readonly names = new ParameterNames([])
+  readonly backends: Backend[] = []
+  readonly pool: Pool<Link>
+  leaving = false
+  loginFailure: PgleaseError | undefined
+  hasServerRole = false
+  readonly closed: CloseReason[] = []
+
+  constructor(settings: Partial<PoolSettings> = {}) {
+    this.pool = new Pool<Link>({
+      database: 'app',
+      settings: { ...SETTINGS, server_lifetime: 3_600_000, ...settings },
+      source: this.source,
+      clock: this.clock,
+      log: quietLog,
+      open: async (credential) => {
+        if (this.loginFailure !== undefined) throw this.loginFailure
+        return this.#open(credential.generation)
+      },
+      linkClosed: (reason) => void this.closed.push(reason),
+      drainOverrun() {},
+    })
+  }
+
+  #open(generation: number): Link {
+    const transport = new StillTransport()
+    const parameters = new Parameters(this.names)
+    parameters.set('TimeZone', 'UTC')
+    const link = new Link(
+      transport,
+      {
+        id: this.backends.length + 1,
+        generation,
+        openedAtMs: this.clock.monotonicMs(),
+        processId: 1,
+        secretKey: Buffer.alloc(4),
+        target: {
+          address: { kind: 'tcp', host: 'h', port: 1 },
+          sslmode: 'disable',
+          ca: undefined,
+          cert: undefined,
+          key: undefined,
+          serverName: 'h',
+        },
+        parameters,
+        welcome: new Map([['TimeZone', 'UTC']]),
+        hasServerRole: this.hasServerRole,
+      },
+      { query() {}, transaction() {} },
+    )
+    link.owner = this.pool
+    this.backends.push({ link, transport })
+    return link
+  }
+
+  /** A world whose credential is proven: one idle link. */
+  static async ready(settings: Partial<PoolSettings> = {}): Promise<SessionWorld> {
+    const world = new SessionWorld(settings)
+    world.source.offer(1)
+    await world.settle()
+    return world
+  }
+
+  client(): TestClient {
+    return new TestClient(this)
+  }
+
+  /** The far end of link number `index`. */
+  backend(index = 0): Backend {
+    const backend = this.backends[index]
+    if (backend === undefined) throw new Error(`link ${index} was never opened`)
+    return backend
+  }
+
+  /** Bytes from the server of link `index`. */
+  answer(index: number, ...messages: Buffer[]): void {
+    this.backend(index).link.data(Buffer.concat(messages))
+  }
+
+  /** Lets logins end. */
+  async settle(): Promise<void> {
+    for (let turn = 0; turn < 20; turn++) await Promise.resolve()
+  }
+}
+
+/** Server messages by letter; `Z`, `ZT`, `ZE` and `E` (an ERROR of `sqlstate`) have bodies. */
+export function reply(letters: string, sqlstate = '42601'): Buffer {
+  const parts = letters.split(' ').map((letter) => {
+    if (letter.startsWith('Z')) return readyForQuery((letter[1] ?? 'I') as 'I' | 'T' | 'E')
+    if (letter === 'E') return errorResponse({ severity: 'ERROR', sqlstate, message: 'no' })
+    if (letter === 'FATAL') return errorResponse({ severity: 'FATAL', sqlstate, message: 'the end' })
+    if (letter === 'C') return wireMessage('C', 'SELECT 1\0')
+    return wireMessage(letter, letter === 'D' ? '\0\0' : '')
+  })
+  return Buffer.concat(parts)
+}
