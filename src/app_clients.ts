@@ -30,7 +30,7 @@ export interface ClientParts {
 export interface Clients {
   readonly registry: Registry
   accept(transport: Transport): void
-  /** Ends the clients that hold no link and wait for none. */
+  /** Ends the clients that hold no link and wait for none, those that wait in vain, and those that wait to be let in. */
   endIdle(): void
   /** Ends every client, and cancels what it runs. */
   endAll(): void
@@ -77,16 +77,24 @@ export function buildClients(parts: ClientParts): Clients {
       metrics.connectionClosed('client', reason)
       if (error === undefined) return
       metrics.clientError(error.code)
-      if (settings.log_pooler_errors) log.info('pooler_error', error.message, { code: error.code, reason })
+      if (!settings.log_pooler_errors) return
+      const cause = error.message.includes(error.detail) ? '' : ` (${error.detail})`
+      log.info('pooler_error', `${error.message}${cause}`, { code: error.code, reason })
     },
   }
   return {
     registry,
     accept: (transport) => void new Greeting(transport, greet),
     endIdle: () => {
-      for (const session of registry.sessions()) session.endIfIdle()
+      for (const newcomer of registry.newcomers()) newcomer.turnAway('idle_at_shutdown')
+      for (const session of registry.sessions()) {
+        // what it asked for has not begun, and no link will come in time
+        if (session.state === 'waiting' && !session.parts.pool.servable) session.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
+        else session.endIfIdle()
+      }
     },
     endAll: () => {
+      for (const newcomer of registry.newcomers()) newcomer.turnAway('shutdown_now')
       for (const session of registry.sessions()) session.fail(new PgleaseError('shutting_down'), 'shutdown_now')
     },
   }

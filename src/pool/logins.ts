@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import { type CloseReason, ERRORS, PgleaseError } from '../errors.ts'
 import type { Log, LogFields } from '../log.ts'
+import { Ceiling } from './ceiling.ts'
 import { Generations } from './generation.ts'
 import type { LinkLists } from './link_lists.ts'
 import type { PoolLink } from './pool_link.ts'
@@ -30,8 +31,8 @@ export interface LoginsParts<L> {
   open(credential: Credential): Promise<L>
 }
 
-/** How long a refused proof is repeated: a standby may not have the role yet. */
-const PROOF_PATIENCE_MS = 5_000
+/** How long a refused proof is repeated, because a standby may not have the role yet, and a refused current credential's successor is awaited. */
+const REFUSAL_PATIENCE_MS = 5_000
 const PROOF_RETRY_MS = 500
 const PARALLEL_LOGINS = 5
 
@@ -44,6 +45,7 @@ export class Logins<L extends PoolLink> {
   readonly #host: LoginsHost<L>
   readonly #parts: LoginsParts<L>
   readonly #trouble: LoginTrouble
+  readonly #ceiling: Ceiling
   #sourceTrouble: Trouble | undefined
   #offered: Credential | undefined
   #proving = false
@@ -59,12 +61,18 @@ export class Logins<L extends PoolLink> {
     this.#parts = parts
     this.#consumer = consumer
     this.#trouble = new LoginTrouble(parts.clock)
+    this.#ceiling = new Ceiling(parts.clock)
     this.generations = new Generations((generation) => parts.source.reportDrained(consumer, generation))
   }
 
   /** Every link that counts: logging in, serving, and not closed by the server yet. */
   get size(): number {
     return this.dialing + this.#host.lists.size
+  }
+
+  /** Most links at a time, as far as is known. */
+  get #limit(): number {
+    return Math.min(this.#host.limit, this.#ceiling.links)
   }
 
   /** Why no link can be had just now; '' when nothing is wrong. */
@@ -125,7 +133,7 @@ export class Logins<L extends PoolLink> {
     const current = this.current
     if (this.#closed || current === undefined || this.generations.isOverdue(current.generation)) return
     if (this.#trouble.waitMs > 0) return this.#retryLater()
-    while (this.#host.waiting > this.dialing && this.size < this.#host.limit && this.dialing < PARALLEL_LOGINS) this.#dial(current)
+    while (this.#host.waiting > this.dialing && this.size < this.#limit && this.dialing < PARALLEL_LOGINS) this.#dial(current)
   }
 
   #retryLater(): void {
@@ -155,7 +163,7 @@ export class Logins<L extends PoolLink> {
 
   /** A login is due and the pool is full. */
   get #needsPlace(): boolean {
-    if (this.#trouble.waitMs > 0 || this.size < this.#host.limit || this.#host.lists.count('closing') > 0) return false
+    if (this.#trouble.waitMs > 0 || this.size < this.#limit || this.#host.lists.count('closing') > 0) return false
     return (this.#offered !== undefined && !this.#proving) || (this.#old > 0 && this.replacement.wantsLogin)
   }
 
@@ -165,7 +173,7 @@ export class Logins<L extends PoolLink> {
       this.#placeMade = true
       this.#host.shut(idle, 'rotated')
     }
-    if (this.size >= this.#host.limit) return
+    if (this.size >= this.#limit) return
     this.#proving = true
     this.#dial(credential)
   }
@@ -174,7 +182,7 @@ export class Logins<L extends PoolLink> {
   #replace(): void {
     const current = this.current
     if (current === undefined || this.generations.isOverdue(current.generation)) return
-    while (this.replacement.wantsLogin && this.dialing < PARALLEL_LOGINS && this.size < this.#host.limit) {
+    while (this.replacement.wantsLogin && this.dialing < PARALLEL_LOGINS && this.size < this.#limit) {
       this.replacement.begin()
       this.#dial(current, true)
     }
@@ -203,6 +211,7 @@ export class Logins<L extends PoolLink> {
     this.#parts.log.debug('link_opened', `server connection ${link.facts.id} opened`, { ...fields, link: link.facts.id })
     if (this.#closed) return this.#host.shut(link, 'pool_closed')
     if (this.generations.isOverdue(link.generation)) link.overdue = true
+    if (this.#offered === undefined) this.#refusedSinceMs = undefined
     if (this.#offered === credential) this.#makeCurrent(credential)
     if (replacing) this.replacement.ended(true)
     this.#host.opened(link)
@@ -232,6 +241,8 @@ export class Logins<L extends PoolLink> {
   }
 
   #noteFailure(error: PgleaseError, credential: Credential): void {
+    // as at our own limit, one is closed before the next is opened: else a credential could not be replaced on a full server
+    if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
     const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
     if (cause === undefined) return
     if (this.#trouble.failed(cause)) {
@@ -243,16 +254,19 @@ export class Logins<L extends PoolLink> {
     this.#refuseWaiting()
   }
 
-  /** 28P01 and 28000 are the credential's fault, once the proof's patience is over. */
+  /** 28P01 and 28000 are the credential's fault, once the patience is over. Until then clients wait. */
   #refused(error: PgleaseError, credential: Credential): PgleaseError | undefined {
+    if (credential !== this.#offered && credential !== this.current) return undefined
     const nowMs = this.#parts.clock.monotonicMs()
     this.#refusedSinceMs ??= nowMs
-    if (this.#offered === credential && nowMs - this.#refusedSinceMs < PROOF_PATIENCE_MS) {
+    const patient = nowMs - this.#refusedSinceMs < REFUSAL_PATIENCE_MS
+    if (this.#offered === credential && patient) {
       this.#trouble.failed(error, PROOF_RETRY_MS)
       return undefined
     }
+    // told at once of the current one: its source leases another, which is what clients wait for
     this.#parts.source.reportFailure(credential.generation, error.sqlstate)
-    return new PgleaseError('login_refused_for_good', error.detail)
+    return patient || credential !== (this.#offered ?? credential) ? error : new PgleaseError('login_refused_for_good', error.detail)
   }
 
   #refuseWaiting(): void {

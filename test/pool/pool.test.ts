@@ -1,134 +1,8 @@
 // The pool with links and a source that a script drives: limits, order, rotation, failures.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
-import { type CloseReason, PgleaseError } from '../../src/errors.ts'
-import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
-import type { PoolLink } from '../../src/pool/pool_link.ts'
-import type { Waiter } from '../../src/pool/waiters.ts'
-import { Secret } from '../../src/secret.ts'
-import { FakeClock } from '../kit/fake-clock.ts'
-
-class FakeLink implements PoolLink {
-  overdue = false
-  idleSinceMs = 0
-  roleMayDiffer = false
-  closeReason: CloseReason | undefined
-  readonly ran: string[] = []
-  finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
-  readonly generation: number
-  readonly facts: PoolLink['facts']
-  constructor(id: number, generation: number, openedAtMs: number) {
-    this.generation = generation
-    this.facts = { id, openedAtMs, welcome: new Map([['server_version', '18']]) }
-  }
-  shut(reason: CloseReason): void {
-    this.closeReason = reason
-  }
-  run(sql: string, done: (error: { sqlstate: string; message: string } | undefined) => void): void {
-    this.ran.push(sql)
-    this.finish = done
-  }
-}
-
-class FakeSource implements CredentialSource {
-  readonly name = 'source'
-  consumer: CredentialConsumer | undefined
-  readonly proven: number[] = []
-  readonly failures: string[] = []
-  readonly drained: number[] = []
-  current(): Credential | undefined {
-    return undefined
-  }
-  subscribe(consumer: CredentialConsumer): () => void {
-    this.consumer = consumer
-    return () => {}
-  }
-  offer(generation: number): void {
-    this.consumer?.offer({ source: 'source', generation, user: `user${generation}`, password: new Secret('p') })
-  }
-  reportProven(_: CredentialConsumer, generation: number): void {
-    this.proven.push(generation)
-  }
-  reportFailure(generation: number, sqlstate: string): void {
-    this.failures.push(`${generation} ${sqlstate}`)
-  }
-  reportDrained(_: CredentialConsumer, generation: number): void {
-    this.drained.push(generation)
-  }
-  async close(): Promise<void> {}
-}
-
-class Client implements Waiter<FakeLink> {
-  waitingSinceMs = 0
-  noticed = false
-  link: FakeLink | null = null
-  refused: PgleaseError | undefined
-  linkReady(link: FakeLink): void {
-    this.link = link
-  }
-  linkRefused(error: PgleaseError): void {
-    this.refused = error
-  }
-  stillWaiting(): void {}
-}
-
-const SETTINGS: PoolSettings = {
-  pool_size: 3,
-  server_lifetime: 3_600_000,
-  server_idle_timeout: 600_000,
-  server_check_delay: 30_000,
-  server_check_query: '<empty>',
-  query_wait_timeout: 120_000,
-  query_wait_notify: 5_000,
-}
-
-/** A pool whose logins succeed at once unless `answer` says otherwise. */
-function setUp(settings: Partial<PoolSettings> = {}) {
-  const clock = new FakeClock()
-  const source = new FakeSource()
-  const links: FakeLink[] = []
-  const quiet = { debug() {}, info() {}, warning() {}, error() {} }
-  const state = { answer: undefined as PgleaseError | undefined, most: 0, overruns: 0 }
-  const pool: Pool<FakeLink> = new Pool<FakeLink>({
-    database: 'app',
-    settings: { ...SETTINGS, ...settings },
-    source,
-    clock,
-    log: quiet,
-    open: async (credential) => {
-      if (state.answer !== undefined) throw state.answer
-      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs())
-      links.push(link)
-      return link
-    },
-    linkClosed: () => {},
-    drainOverrun: () => void state.overruns++,
-  })
-  /** Lets logins end and servers close what was shut, until nothing moves. */
-  const settle = async () => {
-    for (let round = 0; round < 20; round++) {
-      state.most = Math.max(state.most, pool.size)
-      await Promise.resolve()
-      await Promise.resolve()
-      for (const link of links)
-        if (link.closeReason !== undefined && pool.lists.state(link) === 'closing') pool.linkClosed(link, link.closeReason)
-    }
-  }
-  const take = async () => {
-    const client = new Client()
-    client.link = pool.checkout(client)
-    await settle()
-    return client
-  }
-  return { clock, source, links, pool, settle, take, state }
-}
-
-/** What the pool told the client; a function, because the compiler cannot see that the pool sets it. */
-const refusalOf = (client: Client): PgleaseError | undefined => client.refused
-
-const release = (pool: Pool<FakeLink>, client: Client) => pool.release(client.link as FakeLink)
-const alive = (links: FakeLink[]) => links.filter((link) => link.closeReason === undefined).map((link) => link.generation)
+import { PgleaseError } from '../../src/errors.ts'
+import { alive, Client, type FakeLink, refusalOf, release, setUp } from './double.ts'
 
 test('a pool proves its credential at the offer and hands out the link of that login', async () => {
   const { source, take, settle, links } = setUp()
@@ -365,4 +239,50 @@ test('idle and old links are closed by their timeouts', async () => {
   clock.advance(50_000)
   release(pool, second)
   assert.equal(second.link?.closeReason, 'server_lifetime')
+})
+
+test('a server without a free connection for the proof gets one of ours back, and the rotation goes through', async () => {
+  const { pool, source, take, settle, clock, links, state } = setUp({ pool_size: 10 })
+  source.offer(1)
+  const clients = [await take(), await take(), await take()]
+  state.serverRoom = 3
+  source.offer(2)
+  await settle()
+  assert.deepEqual(source.proven, [1], 'every link is busy')
+  for (const client of clients) {
+    clock.advance(500)
+    pool.tick()
+    release(pool, client)
+    await settle()
+  }
+  for (let round = 0; round < 10; round++) {
+    clock.advance(500)
+    pool.tick()
+    await settle()
+  }
+  assert.deepEqual(source.proven, [1, 2])
+  assert.deepEqual(source.drained, [1])
+  assert.deepEqual(alive(links), [2, 2, 2])
+})
+
+test('a full server is not asked again for every client that waits, and the pool grows when there is room again', async () => {
+  const { pool, source, take, settle, clock, state } = setUp({ pool_size: 10 })
+  source.offer(1)
+  const [first, second] = [await take(), await take()]
+  state.serverRoom = 2
+  const [third, fourth] = [await take(), await take()]
+  const before = state.logins
+  for (let turn = 0; turn < 10; turn++) {
+    clock.advance(100)
+    pool.tick()
+    await settle()
+  }
+  assert.ok(state.logins - before <= 2, `${state.logins - before} logins in a second`)
+  state.serverRoom = 10
+  for (let turn = 0; turn < 100; turn++) {
+    clock.advance(100)
+    pool.tick()
+    await settle()
+  }
+  assert.ok(first.link && second.link && third.link && fourth.link)
 })

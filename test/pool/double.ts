@@ -1,0 +1,132 @@
+// A pool with links and a source that a script drives.
+import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
+import { type CloseReason, PgleaseError } from '../../src/errors.ts'
+import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
+import type { PoolLink } from '../../src/pool/pool_link.ts'
+import type { Waiter } from '../../src/pool/waiters.ts'
+import { Secret } from '../../src/secret.ts'
+import { FakeClock } from '../kit/fake-clock.ts'
+
+export class FakeLink implements PoolLink {
+  overdue = false
+  idleSinceMs = 0
+  roleMayDiffer = false
+  closeReason: CloseReason | undefined
+  readonly ran: string[] = []
+  finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
+  readonly generation: number
+  readonly facts: PoolLink['facts']
+  constructor(id: number, generation: number, openedAtMs: number) {
+    this.generation = generation
+    this.facts = { id, openedAtMs, welcome: new Map([['server_version', '18']]) }
+  }
+  shut(reason: CloseReason): void {
+    this.closeReason = reason
+  }
+  run(sql: string, done: (error: { sqlstate: string; message: string } | undefined) => void): void {
+    this.ran.push(sql)
+    this.finish = done
+  }
+}
+
+export class FakeSource implements CredentialSource {
+  readonly name = 'source'
+  consumer: CredentialConsumer | undefined
+  readonly proven: number[] = []
+  readonly failures: string[] = []
+  readonly drained: number[] = []
+  current(): Credential | undefined {
+    return undefined
+  }
+  subscribe(consumer: CredentialConsumer): () => void {
+    this.consumer = consumer
+    return () => {}
+  }
+  offer(generation: number): void {
+    this.consumer?.offer({ source: 'source', generation, user: `user${generation}`, password: new Secret('p') })
+  }
+  reportProven(_: CredentialConsumer, generation: number): void {
+    this.proven.push(generation)
+  }
+  reportFailure(generation: number, sqlstate: string): void {
+    this.failures.push(`${generation} ${sqlstate}`)
+  }
+  reportDrained(_: CredentialConsumer, generation: number): void {
+    this.drained.push(generation)
+  }
+  async close(): Promise<void> {}
+}
+
+export class Client implements Waiter<FakeLink> {
+  waitingSinceMs = 0
+  noticed = false
+  link: FakeLink | null = null
+  refused: PgleaseError | undefined
+  linkReady(link: FakeLink): void {
+    this.link = link
+  }
+  linkRefused(error: PgleaseError): void {
+    this.refused = error
+  }
+  stillWaiting(): void {}
+}
+
+export const SETTINGS: PoolSettings = {
+  pool_size: 3,
+  server_lifetime: 3_600_000,
+  server_idle_timeout: 600_000,
+  server_check_delay: 30_000,
+  server_check_query: '<empty>',
+  query_wait_timeout: 120_000,
+  query_wait_notify: 5_000,
+}
+
+/** A pool whose logins succeed at once unless `answer` says otherwise. */
+export function setUp(settings: Partial<PoolSettings> = {}) {
+  const clock = new FakeClock()
+  const source = new FakeSource()
+  const links: FakeLink[] = []
+  const quiet = { debug() {}, info() {}, warning() {}, error() {} }
+  const state = { answer: undefined as PgleaseError | undefined, serverRoom: Number.POSITIVE_INFINITY, most: 0, overruns: 0, logins: 0 }
+  const pool: Pool<FakeLink> = new Pool<FakeLink>({
+    database: 'app',
+    settings: { ...SETTINGS, ...settings },
+    source,
+    clock,
+    log: quiet,
+    open: async (credential) => {
+      state.logins++
+      if (state.answer !== undefined) throw state.answer
+      if (links.filter((link) => pool.lists.state(link) !== undefined).length >= state.serverRoom)
+        throw new PgleaseError('server_full', 'db:5432')
+      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs())
+      links.push(link)
+      return link
+    },
+    linkClosed: () => {},
+    drainOverrun: () => void state.overruns++,
+  })
+  /** Lets logins end and servers close what was shut, until nothing moves. */
+  const settle = async () => {
+    for (let round = 0; round < 20; round++) {
+      state.most = Math.max(state.most, pool.size)
+      await Promise.resolve()
+      await Promise.resolve()
+      for (const link of links)
+        if (link.closeReason !== undefined && pool.lists.state(link) === 'closing') pool.linkClosed(link, link.closeReason)
+    }
+  }
+  const take = async () => {
+    const client = new Client()
+    client.link = pool.checkout(client)
+    await settle()
+    return client
+  }
+  return { clock, source, links, pool, settle, take, state }
+}
+
+/** What the pool told the client; a function, because the compiler cannot see that the pool sets it. */
+export const refusalOf = (client: Client): PgleaseError | undefined => client.refused
+
+export const release = (pool: Pool<FakeLink>, client: Client) => pool.release(client.link as FakeLink)
+export const alive = (links: FakeLink[]) => links.filter((link) => link.closeReason === undefined).map((link) => link.generation)
