@@ -186,7 +186,7 @@ export class VaultApi {
       redirect: 'manual',
       throwHttpErrors: false,
       // On a connection that was used before, a runtime repeats a request by itself when the answer is lost, and a repeated read
-      // makes another role. This keeps Bun from it; Deno needs a client without idle connections (poolMaxIdlePerHost: 0).
+      // makes another role. This keeps Bun from it; on Deno net/fetch.ts keeps no connection.
       fetch: (input, init) => this.#options.fetch(input, { ...init, keepalive: false }),
       ...(request.body !== undefined && { json }),
     })

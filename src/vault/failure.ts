@@ -94,3 +94,10 @@ export function failureOfStatus(
     retryAfterMs: facts.retryAfterMs,
   })
 }
+
+/** What a person has to do about a refusal; '' where Vault's words say it all. */
+export function remedyOf(code: ErrorCode, vaultPath: string): string {
+  if (code === 'vault_denied') return `; the policy has to hold: path "${vaultPath}" { capabilities = ["read"] }`
+  if (code === 'vault_path_missing' || code === 'vault_bad_request') return '; is vault_path the mount and the role that exist in Vault?'
+  return ''
+}

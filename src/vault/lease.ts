@@ -189,10 +189,7 @@ export class Lease {
   async #failed(failure: VaultFailure, token: Token): Promise<void> {
     const { clock, log, observer } = this.#context
     observer.leaseRenewal(this.credential.source, 'failed')
-    if (failure.class === 'transient' || failure.code === 'vault_bad_answer') {
-      this.#notBefore = clock.monotonicMs() + Math.max(failure.retryAfterMs, backoffMs(clock, this.#failures++, 500, 5000))
-      return
-    }
+    if (failure.class === 'transient' || failure.code === 'vault_bad_answer') return this.#tryAgain(failure)
     if (failure.code === 'vault_denied' && (await this.#keeper.refused(token))) {
       this.#notBefore = clock.monotonicMs() + 200
       return
@@ -208,12 +205,22 @@ export class Lease {
       log.info('lease_short_grant', 'the lease was not renewed: its maximum is reached', this.#fields())
       return
     }
+    // Vault's own 400 for a PostgreSQL that it does not reach just now: nothing is wrong with the lease
+    if (/failed to renew entry/i.test(failure.detail) && !/could not find role/i.test(failure.detail)) {
+      if (this.#failures === 0) log.warning('lease_warning', `a renewal failed and is tried again: ${failure.message}`, this.#fields())
+      return this.#tryAgain(failure)
+    }
     this.#times = { ...this.#times, renewable: false }
     if (!this.#context.once(`renew ${this.credential.source}`)) return
     const rule = 'path "sys/leases/renew" { capabilities = ["update"] }'
     const remedy = failure.code === 'vault_denied' ? `; add to the policy: ${rule}` : ''
     const message = `leases cannot be renewed, so each is replaced early instead: ${failure.message}${remedy}`
     log.warning('lease_warning', message, { ...this.#fields(), code: failure.code })
+  }
+
+  #tryAgain(failure: VaultFailure): void {
+    const { clock } = this.#context
+    this.#notBefore = clock.monotonicMs() + Math.max(failure.retryAfterMs, backoffMs(clock, this.#failures++, 500, 5000))
   }
 
   #fields(): { source: string; generation: number; lease: string } {

@@ -7,6 +7,8 @@ import { Wakeable, waitForAny } from './wake.ts'
 /** A role that owns objects is not dropped by trying again, but a busy server is. */
 const RETRY_AFTER_MS = [1000, 5000, 25_000]
 const REVOKE_TIMEOUT_MS = 10_000
+/** Vault's words for a PostgreSQL that it cannot reach just now. */
+const UNREACHED = /failed to connect|dial error|dial tcp|connection refused/i
 
 export type RevokeResult = 'ok' | 'denied' | 'failed'
 
@@ -108,9 +110,10 @@ export class Revoker {
   }
 
   #sayWhy(target: RevokeTarget, failure: VaultFailure): void {
-    const remedy = failure.away
-      ? 'it is tried again'
-      : 'if its role still owns objects, set server_role so that a lasting role owns them, and let the revocation statements be DROP ROLE IF EXISTS alone'
+    const remedy =
+      failure.away || UNREACHED.test(failure.detail)
+        ? 'it is tried again'
+        : 'if its role still owns objects, set server_role so that a lasting role owns them, and let the revocation statements be DROP ROLE IF EXISTS alone'
     const message = `the lease could not be revoked: ${failure.message}; ${remedy}`
     this.#context.log.warning('lease_revoke_failed', message, { ...this.#fields(target), code: failure.code })
   }

@@ -10,6 +10,10 @@ export interface Instant {
 const ROUNDING_MS = 1000
 const JITTER = 0.1
 const LEAST_RENEWAL_PART = 0.1
+const LEAST_TIMEOUT_MS = 200
+const PATIENT_TIMEOUT_MS = 1000
+/** What a read and a login need on a busy machine. */
+const SHORT_MARGIN_MS = 1500
 
 export interface Policy {
   /** Part of a grant after which it is renewed (`lease_renew_fraction`). */
@@ -83,19 +87,26 @@ export function renewalInMs(lease: LeaseTimes, now: Instant, policy: Policy, ran
 /**
  * Milliseconds from `now` until a successor must be fetched (negative = overdue). Never in the first half of the lease's whole
  * life, so that a `rotate_before` longer than that life does not mint roles without end. A lease that should still be renewed
- * gets its successor when the renewals have failed for too long: a sixth of the first duration before its end.
+ * gets its successor when the renewals have failed for too long: when half of the time between renewal and end has passed
+ * (a sixth of the whole by default), and a quarter of it when that is a matter of seconds.
  */
 export function successorInMs(lease: LeaseTimes, now: Instant, policy: Policy, random: number): number {
   const end = endOf(lease)
   const left = leftMs(end, now)
   const halfLife = left - (end.monotonicMs - lease.issued.monotonicMs) / 2
   if (lease.final) return halfLife
-  if (lease.renewable) return left - lease.firstMs / 6
+  if (lease.renewable) {
+    const afterRenewal = lease.firstMs * (1 - policy.fraction)
+    return left - Math.max(afterRenewal / 2, Math.min(SHORT_MARGIN_MS, afterRenewal * 0.75))
+  }
   const due = renewalDelayMs(lease.grantedMs, policy, random) - ageMs(lease.granted, now)
   return Math.max(due, halfLife)
 }
 
-/** The longest that one renewal may take: a quarter of what is left, within `longestMs`. */
+/**
+ * The longest that one renewal may take: a quarter of what is left, within `longestMs`. Of a lease of seconds a quarter is less
+ * than a busy Vault may need: up to a second, as far as half of what is left allows.
+ */
 export function renewalTimeoutMs(left: number, longestMs: number): number {
-  return Math.max(200, Math.min(longestMs, left / 4))
+  return Math.max(LEAST_TIMEOUT_MS, Math.min(longestMs, Math.max(left / 4, Math.min(PATIENT_TIMEOUT_MS, left / 2))))
 }

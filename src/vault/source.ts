@@ -2,6 +2,7 @@
 import { backoffMs, delay } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import type { VaultContext } from './context.ts'
+import { remedyOf } from './failure.ts'
 import { canServe, type GenerationState } from './generation.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
 import { CredentialReader } from './reader.ts'
@@ -249,7 +250,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const news = trouble.code !== this.#trouble?.code || trouble.detail !== this.#trouble.detail
     if (attempted && news) {
       const serving = this.#servingLeftMs() === undefined ? '' : '; the credential in use goes on serving'
-      log.warning('vault_request_failed', `no credential from ${trouble.detail}${serving}`, { source: this.name, code: trouble.code })
+      const message = `no credential from ${trouble.detail}${remedyOf(trouble.code, this.vaultPath)}${serving}`
+      log.warning('vault_request_failed', message, { source: this.name, code: trouble.code })
     }
     this.#setTrouble(trouble)
   }

@@ -38,6 +38,8 @@ export class FakeVault {
   leaseTtl = 60
   leaseMax = 600
   leaseRenewable = true
+  /** Milliseconds that every request takes. */
+  latencyMs = 0
   readonly requests: FakeRequest[] = []
   readonly tokens = new Map<string, FakeToken>()
   readonly leases = new Map<string, FakeLease>()
@@ -106,6 +108,7 @@ export class FakeVault {
     const delayed = this.#delays.find(({ pattern }) => pattern.test(seen.line))
     this.#delays = this.#delays.filter((one) => one !== delayed)
     await delayed?.until
+    if (this.latencyMs > 0) await new Promise<void>((resolve) => this.#clock.after(this.latencyMs, resolve))
     this.#expire()
     const fault = this.#take(seen.line)
     if (fault === undefined) return this.#answer(seen)

@@ -172,6 +172,17 @@ test('leases of a few seconds, by the whole seconds that Vault counts in: none i
   }
 })
 
+test('a busy Vault that takes most of a second for everything still renews and replaces leases of 6 s in time', async () => {
+  for (let chance = 0; chance < 1; chance += 0.1) {
+    const { vault, fake, clock } = startWorld((one) => Object.assign(one, { leaseTtl: 6, leaseMax: 18, latencyMs: 800 }))
+    clock.nextRandom = chance
+    const consumer = new TestConsumer(vault.source('app', fake.path))
+    await clock.run(120_000)
+    assert.ok(!consumer.events.some((event) => /overdue|gone/.test(event)), `${chance}: ${consumer.events.join()}`)
+    assert.ok(consumer.proven >= 7 && consumer.proven <= 12, `${chance}: ${consumer.proven} generations`)
+  }
+})
+
 test('a policy without renewal: each lease is replaced early, and the missing rule is printed once', async () => {
   const { vault, fake, until, log } = startWorld((one) => Object.assign(one, { leaseTtl: 60 }))
   fake.fail(RENEW, { status: 403, body: { errors: ['permission denied'] } }, Number.POSITIVE_INFINITY)
