@@ -1,24 +1,30 @@
 // Writes lines to a file descriptor without ever blocking: a reader that stalls must not stall the data path.
-import { write as writeAsync, writeSync } from 'node:fs'
+import { write as writeAsync } from 'node:fs'
 
 const MOST_WAITING_BYTES = 1024 * 1024
 const AGAIN_AFTER_MS = 20
+/** After a write lines are gathered for so long: a write wakes another thread, which costs more than its lines. */
+const GATHER_MS = 25
 
 interface Pauses {
-  after(delayMs: number, task: () => void): unknown
+  after(delayMs: number, task: () => void): { cancel(): void }
 }
 
+/** idle: nothing waits; writing: the system has a write of ours; gathering: lines wait for the next one. */
+type WriterState = 'idle' | 'writing' | 'gathering'
+
 /**
- * Writes lines to a file descriptor from another thread: a reader that stalls must not stall the data path. Beyond 1 MB
- * waiting, lines are dropped, and `onDropped` gets their number once there is room again.
+ * Writes lines to a file descriptor from another thread. Beyond 1 MB waiting, lines are dropped, and `onDropped` gets their number
+ * once there is room again.
  */
 export class LineWriter {
   readonly #descriptor: number
   readonly #clock: Pauses
   readonly #onDropped: (count: number) => void
+  #state: WriterState = 'idle'
   #waiting: string[] = []
   #waitingBytes = 0
-  #underWay: Buffer | undefined
+  #rest: { cancel(): void } | undefined
   #dropped = 0
   #flushed: (() => void)[] = []
 
@@ -36,32 +42,25 @@ export class LineWriter {
     }
     this.#waiting.push(line)
     this.#waitingBytes += line.length
-    if (!this.#underWay) this.#next()
+    if (this.#state === 'idle') this.#next()
   }
 
   /** Resolves when everything written so far has been taken, or dropped because nobody reads any more. */
   flush(): Promise<void> {
-    if (!this.#underWay) return Promise.resolve()
+    if (this.#state === 'gathering') this.#next()
+    if (this.#state === 'idle') return Promise.resolve()
     return new Promise((resolve) => this.#flushed.push(resolve))
   }
 
-  /** For the last words of a process: writes what waits, without giving way. What is under way may be written twice, never lost. */
-  flushSync(): void {
-    const rest = Buffer.concat([this.#underWay ?? Buffer.alloc(0), Buffer.from(this.#waiting.join(''))])
-    this.#waiting = []
-    this.#waitingBytes = 0
-    try {
-      for (let at = 0; at < rest.length; ) at += writeSync(this.#descriptor, rest, at)
-    } catch {
-      // a full or closed pipe at the very end: there is nobody left to tell
-    }
-  }
-
+  /** Writes what waits. */
   #next(): void {
+    this.#rest?.cancel()
+    this.#rest = undefined
     if (this.#waiting.length === 0) {
-      for (const resolve of this.#flushed.splice(0)) resolve()
+      this.#state = 'idle'
       return
     }
+    this.#state = 'writing'
     const bytes = Buffer.from(this.#waiting.join(''))
     this.#waiting = []
     this.#waitingBytes = 0
@@ -73,14 +72,17 @@ export class LineWriter {
   }
 
   #send(bytes: Buffer): void {
-    this.#underWay = bytes
     writeAsync(this.#descriptor, bytes, (error, taken) => {
       if (error?.code === 'EAGAIN') this.#clock.after(AGAIN_AFTER_MS, () => this.#send(bytes))
       else if (!error && taken < bytes.length) this.#send(bytes.subarray(taken))
-      else {
-        this.#underWay = undefined
-        this.#next()
-      }
+      else this.#written()
     })
+  }
+
+  #written(): void {
+    if (this.#flushed.length > 0 && this.#waiting.length > 0) return this.#next()
+    for (const resolve of this.#flushed.splice(0)) resolve()
+    this.#state = 'gathering'
+    this.#rest = this.#clock.after(GATHER_MS, () => this.#next())
   }
 }
