@@ -22,6 +22,7 @@ export interface DenoRuntime {
     handler: (request: Request) => Response | Promise<Response>,
   ): DenoHttpServer
   createHttpClient(options: {
+    readonly poolMaxIdlePerHost?: number
     readonly caCerts?: readonly string[]
     readonly cert?: string
     readonly key?: string

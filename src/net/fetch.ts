@@ -54,6 +54,8 @@ function denoFetch(options: FetchOptions): Fetch {
     throw new TransportError('ENOTSUP', 'on Deno only its flag --unsafely-ignore-certificate-errors turns the verification off')
   }
   const client: DenoHttpClient | undefined = denoRuntime?.createHttpClient({
+    // on a connection that was used before, a request whose answer is lost would be repeated without a word
+    poolMaxIdlePerHost: 0,
     ...(options.ca !== undefined && { caCerts: certificatesOf(options.ca) }),
     ...(options.cert !== undefined && options.key !== undefined && { cert: options.cert, key: options.key.reveal() }),
     ...(options.unixSocket !== undefined && { proxy: { transport: 'unix' as const, path: options.unixSocket } }),

@@ -148,9 +148,14 @@ export function readYaml(text: string, file: string, readFile: ReadFile, finding
     findings.mistake('config', source, 'is too large or too deeply nested', 'Check that it is the configuration.')
     return NOTHING
   }
+  const told = new Set<string>()
   for (const error of document.errors) {
-    const reason = Object.hasOwn(SYNTAX, error.code) ? SYNTAX[error.code] : `the YAML is not valid (${error.code})`
-    findings.mistake('config', `${source}:${lines.linePos(error.pos[0]).line}`, String(reason), 'Correct that line.')
+    const reason = String(Object.hasOwn(SYNTAX, error.code) ? SYNTAX[error.code] : `the YAML is not valid (${error.code})`)
+    const place = `${source}:${lines.linePos(error.pos[0]).line}`
+    // one wrong bracket makes many errors of the parser's
+    if (told.has(place + reason)) continue
+    told.add(place + reason)
+    findings.mistake('config', place, reason, 'Correct that line.')
   }
   const top = document.contents
   if (document.errors.length > 0 || top === null || (isScalar(top) && textOf(top) === undefined)) return NOTHING

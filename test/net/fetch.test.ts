@@ -1,7 +1,7 @@
 // fetch under its own trust: verification, client certificates, redirects, bounded answers.
 import assert from 'node:assert/strict'
 import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { test } from 'node:test'
 import { bunRuntime } from '../../src/net/bun_types.ts'
 import { makeFetch, readCapped } from '../../src/net/fetch.ts'
@@ -67,4 +67,22 @@ test('an answer is read up to its limit', async () => {
   assert.equal(await readCapped(new Response('x'.repeat(100)), 100), 'x'.repeat(100))
   assert.equal(await readCapped(new Response(null), 100), '')
   assert.equal(await rejectionCode(readCapped(new Response('x'.repeat(101)), 100)), 'ETOOLARGE')
+})
+
+test('a request whose answer is lost is sent once, also after one on the same connection was answered', async () => {
+  let requests = 0
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', () => {
+      if (++requests === 1) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok')
+      else socket.destroy()
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+  const fetched = makeFetch({})
+  assert.equal(await (await fetched(address, { keepalive: false })).text(), 'ok')
+  await assert.rejects(fetched(address, { keepalive: false }))
+  assert.equal(requests, 2)
+  await new Promise((resolve) => server.close(resolve))
 })
