@@ -8,24 +8,43 @@ export interface ErrorRow {
   readonly class: ErrorClass
   /** For the client; `%s` is the detail's place. */
   readonly text: string
+  /** For the client, where a setting helps; '' elsewhere. */
+  readonly hint: string
 }
 
-const row = (sqlstate: string, kind: ErrorClass, text: string): ErrorRow => ({ sqlstate, class: kind, text })
+const row = (sqlstate: string, kind: ErrorClass, text: string, hint = ''): ErrorRow => ({ sqlstate, class: kind, text, hint })
+
+const STARTUP_HINT = 'Add it to track_extra_parameters if the server reports it, to ignore_startup_parameters if it may be dropped'
 
 export const ERRORS = {
   // one client connection (pgbouncer's texts, FATAL 08P01)
   no_such_database: row('08P01', 'final', 'no such database: %s'),
-  too_many_clients: row('08P01', 'final', 'no more connections allowed (max_client_conn)'),
-  unsupported_startup_parameter: row('08P01', 'final', 'unsupported startup parameter: %s'),
-  unsupported_startup_option: row('08P01', 'final', 'unsupported startup parameter in options: %s'),
+  too_many_clients: row(
+    '08P01',
+    'final',
+    'no more connections allowed (max_client_conn)',
+    'Raise max_client_conn, or close connections that are not used.',
+  ),
+  unsupported_startup_parameter: row('08P01', 'final', 'unsupported startup parameter: %s', `${STARTUP_HINT}.`),
+  unsupported_startup_option: row(
+    '08P01',
+    'final',
+    'unsupported startup parameter in options: %s',
+    `${STARTUP_HINT}; or use SET inside the transaction.`,
+  ),
   bad_startup_packet: row('08P01', 'final', 'bad startup packet: %s'),
   old_protocol: row('08P01', 'final', 'old V2 protocol not supported'),
   protocol_violation: row('08P01', 'final', 'protocol violation: %s'),
-  message_too_large: row('08P01', 'final', 'message too large: %s'),
+  message_too_large: row('08P01', 'final', 'message too large: %s', 'Raise max_packet_size if such messages are wanted.'),
   replication_not_supported: row('08P01', 'final', 'replication connections are not supported'),
   client_login_timeout: row('08P01', 'final', 'client_login_timeout'),
   client_login_timeout_server_down: row('08P01', 'final', 'client_login_timeout (server down)'),
-  query_wait_timeout: row('08P01', 'final', 'query_wait_timeout'),
+  query_wait_timeout: row(
+    '08P01',
+    'final',
+    'query_wait_timeout',
+    'All server connections were in use: raise default_pool_size, or query_wait_timeout.',
+  ),
   shutting_down: row('57P01', 'final', 'pooler is shutting down'),
   server_shutting_down: row('08P01', 'final', 'server shutting down'),
   server_lost: row('08006', 'final', 'server conn crashed?'),
@@ -77,6 +96,10 @@ export class PgleaseError extends Error {
   }
   get sqlstate(): string {
     return ERRORS[this.code].sqlstate
+  }
+  /** A detail says that something else than the setting is the cause. */
+  get hint(): string {
+    return this.code === 'query_wait_timeout' && this.detail !== '' ? '' : ERRORS[this.code].hint
   }
   get class(): ErrorClass {
     return ERRORS[this.code].class

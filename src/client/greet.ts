@@ -255,8 +255,9 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   #fail(error: PgleaseError, reason: CloseReason = 'client_login_failed'): void {
     if (this.#state === 'over') return
     this.#over()
-    const detail = error.message.includes(error.detail) ? {} : { detail: error.detail }
-    this.#transport.write(errorResponse({ severity: 'FATAL', sqlstate: error.sqlstate, message: error.message, ...detail }))
+    const { sqlstate, message, hint } = error
+    const detail = message.includes(error.detail) ? '' : error.detail
+    this.#transport.write(errorResponse({ severity: 'FATAL', sqlstate, message, detail, hint }))
     this.#transport.end(LINGER_MS)
     this.#parts.greetingFailed(error, reason)
   }

@@ -65,6 +65,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   noticed = false
   readonly #relay: Relay
   #paused = 0
+  /** Nobody reads any more; what was asked is still carried out. */
+  #gone = false
   #requestMs = 0
   #transactionMs = 0
   #reason: CloseReason = 'client_lost'
@@ -105,8 +107,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   close(_end: TransportEnd): void {
-    if (this.state !== 'ending') this.#lost()
-    else if (this.link === null) this.#finish('client_terminated')
+    if (this.state !== 'ending') return this.#lost()
+    this.#gone = true
+    this.link?.resume()
   }
 
   // What the relay asks for (RelayHost).
@@ -133,8 +136,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   terminated(): void {
     const ledger = this.#relay.link?.ledger
-    // what was asked before the Terminate is still carried out, as PostgreSQL does; what has no Sync is not
-    if (ledger === undefined || ledger.owed === 0 || !ledger.atBoundary) return this.#lost('client_terminated')
+    // what was asked before the Terminate is still carried out and answered, as PostgreSQL does; what has no Sync is not
+    if (ledger === undefined || ledger.owed === 0 || ledger.copyIn) return this.#lost('client_terminated')
     this.#move('ending')
     this.#reason = 'client_terminated'
   }
@@ -171,7 +174,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   forward(buffer: Buffer, start: number, end: number): boolean {
     this.parts.meter.sent(end - start)
-    if (this.state === 'ending') return true
+    if (this.#gone) return true
     if (this.parts.transport.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))) return true
     // a client that does not read its replies gets no more of them by sending more requests
     this.#pause(PAUSED.replies)
@@ -184,12 +187,12 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const { ledger } = link
     if (ledger.owed === 0 && ledger.atBoundary) this.#measure(ledger.status === STATUS_IDLE)
     if (this.state === 'ending') {
-      if (ledger.quiet || !ledger.atBoundary) this.#lost('client_terminated')
+      if (ledger.owed === 0 || ledger.copyIn) this.#lost('client_terminated')
       return
     }
     if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) {
-      // a ReadyForQuery that may yet come is this client's
-      if (ledger.inDoubt) return link.settleDoubt()
+      // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
+      if (ledger.unclean) return link.cleanse()
       this.#release(link)
     }
     if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) this.#goOn()
@@ -216,20 +219,20 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       !ledger.batchOpen &&
       !ledger.skipping &&
       this.#relay.atMessageBoundary
-    if (this.state === 'ending') return this.#finish('client_terminated')
     const error = {
       sqlstate: fatal?.sqlstate ?? ERRORS.server_lost.sqlstate,
       message: fatal?.message ?? errorText('server_lost'),
       ...(fatal?.detail ? { detail: fatal.detail } : {}),
     }
     this.parts.meter.clientError('server_lost')
-    if (!stays) {
+    const ending = this.state === 'ending'
+    if (!stays || ending) {
       this.parts.transport.write(errorResponse({ severity: 'FATAL', ...error }))
-      return this.#close('server_lost_in_transaction')
+      return ending ? this.#finish('client_terminated') : this.#close('server_lost_in_transaction')
     }
     const replies: Buffer[] = []
-    // what was asked for while the link was prepared was never sent: it goes to the next link
-    const unanswered = this.state === 'preparing' ? 0 : ledger.owed
+    // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
+    const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed
     for (let owed = 0; owed < unanswered; owed++) replies.push(errorResponse({ severity: 'ERROR', ...error }), readyForQuery('I'))
     if (replies.length > 0) this.parts.transport.write(Buffer.concat(replies))
     this.#measure(true)
@@ -243,9 +246,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.parts.meter.clientError(error.code)
     const { text } = ERRORS[error.code]
     const detail = text.includes('%s') ? '' : error.detail
-    this.parts.transport.write(
-      errorResponse({ severity: 'FATAL', sqlstate: error.sqlstate, message: error.message, ...(detail === '' ? {} : { detail }) }),
-    )
+    const { sqlstate, message, hint } = error
+    this.parts.transport.write(errorResponse({ severity: 'FATAL', sqlstate, message, detail, hint }))
     this.parts.log.info('pooler_error', `${error.message}${detail === '' ? '' : ` (${detail})`}`, {
       database: this.parts.database,
       client: this.parts.id,
@@ -376,8 +378,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const link = this.link
     if (this.state === 'waiting') this.parts.pool.leave(this)
     if (link !== null) {
-      const settled = link.ledger.settled && !link.ledger.inDoubt && this.#relay.atMessageBoundary && this.#preparing === null
-      const running = !link.ledger.quiet
+      const settled = link.ledger.settled && !link.ledger.unclean && this.#relay.atMessageBoundary && this.#preparing === null
+      const running = !link.ledger.quiet && !link.cleansing
       this.#detach(link)
       this.#preparing = null
       if (settled) this.parts.pool.release(link)

@@ -25,6 +25,8 @@ import type { DialTarget } from './dial.ts'
 const HELD_LIMIT = 64 * 1024
 /** How long a closed link may take to be closed by the server too. */
 const LINGER_MS = 5000
+/** PostgreSQL's lengths are signed. */
+const LONGEST = 1 + 0x7fffffff
 const TAG_SET = Buffer.from('SET\0')
 
 /** Who holds the link: a session. */
@@ -102,6 +104,7 @@ export class Link implements TransportHandler {
   /** An error that may mean that the role is gone, and its ReadyForQuery. */
   #held: Buffer[] | null = null
   #questioning = false
+  #cleansing = false
   #closed = false
   #paused = false
 
@@ -147,13 +150,23 @@ export class Link implements TransportHandler {
     this.#transport.write(query(sql))
   }
 
-  /** The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way. `answered` follows. */
-  settleDoubt(): void {
+  /**
+   * The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way, and an error that waits for the next
+   * command is spent on it (`Ledger.unclean`). `answered` follows.
+   */
+  cleanse(): void {
     this.#questioning = true
+    this.#cleansing = true
     this.run('', () => {
       this.#questioning = false
+      this.#cleansing = false
       this.user?.answered()
     })
+  }
+
+  /** What is owed is pglease's own: the user has all its replies. */
+  get cleansing(): boolean {
+    return this.#cleansing
   }
 
   /** Ends the link: Terminate, then the server closes. `linkClosed` follows when it has. */
@@ -185,7 +198,7 @@ export class Link implements TransportHandler {
     while (end - position >= HEADER_LENGTH) {
       const type = buffer[position] as number
       const total = 1 + lengthAt(buffer, position + 1)
-      if (total < HEADER_LENGTH) return this.#violation(buffer, run, position)
+      if (total < HEADER_LENGTH || total > LONGEST) return this.#violation(buffer, run, position)
       const available = end - position
       if (available < total && isHeld(type)) {
         if (available < HELD_LIMIT) break

@@ -82,6 +82,11 @@ export class Ledger {
   #doubt: number = DOUBT.none
   /** While there is doubt: how many ReadyForQuery may come that nothing in the ring asked for, at most. */
   #unasked = 0
+  /**
+   * A Query or FunctionCall came into an open batch. PostgreSQL 18 reports I after the next Sync, and then fails one command (XX000,
+   * "StartTransactionCommand: unexpected state STARTED").
+   */
+  #cutBatch = false
   /** The Query at the head got its error. */
   #failed = false
   #ring = new Uint8Array(64)
@@ -104,9 +109,12 @@ export class Ledger {
     return !this.batchOpen && !this.skipping && !this.copyIn
   }
 
-  /** More ReadyForQuery than asked for may come: the link must not serve another session before a query has shown that none does. */
-  get inDoubt(): boolean {
-    return this.#doubt !== DOUBT.none
+  /**
+   * The link must not serve another session before an empty query was answered: more ReadyForQuery than asked for may come, or the
+   * next command fails, whosever it is.
+   */
+  get unclean(): boolean {
+    return this.#cutBatch || this.#doubt !== DOUBT.none
   }
 
   /** The oldest unanswered message, `ASKED.none` if there is none. */
@@ -131,6 +139,7 @@ export class Ledger {
       if (this.#doubt === DOUBT.open && kind !== ASKED.copyEnd) this.#lose()
       return
     } else if (kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery) {
+      if (this.batchOpen) this.#cutBatch = true
       this.batchOpen = false
       this.owed++
     } else if (kind === ASKED.copyEnd) {
@@ -232,7 +241,9 @@ export class Ledger {
       this.listener?.unnamedEnded(head, !this.#failed)
       this.#failed = false
     }
-    return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.forward
+    if (head !== ASKED.inventedQuery) return ANSWER.forward
+    this.#cutBatch = false
+    return ANSWER.swallow
   }
 
   /** A Sync was sent during COPY-in and read after the COPY had failed: the server answers it after all. */
@@ -306,7 +317,10 @@ export class Ledger {
         continue
       }
       this.#push(kind)
-      if (kind !== ASKED.copyEnd) open = kind !== ASKED.sync && kind !== ASKED.query && kind !== ASKED.functionCall
+      if (kind === ASKED.copyEnd) continue
+      const whole = kind === ASKED.query || kind === ASKED.functionCall
+      if (whole && open) this.#cutBatch = true
+      open = !whole && kind !== ASKED.sync
     }
     if (head === ASKED.execute) this.batchOpen = open
     return ANSWER.forward

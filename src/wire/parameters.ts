@@ -31,15 +31,21 @@ export class ParameterNames {
   }
 }
 
-/** The values of one session or link. Two sides with the same `key` need no SET. */
+/** The values of one session or link. */
 export class Parameters {
   readonly names: ParameterNames
   readonly values: (string | undefined)[]
-  key = ''
+  /** Undefined = a value has changed since it was made. */
+  #key: string | undefined
   constructor(names: ParameterNames) {
     this.names = names
     this.values = new Array(names.names.length).fill(undefined)
-    this.#rekey()
+  }
+
+  /** Two sides with the same key need no SET. */
+  get key(): string {
+    this.#key ??= this.values.map((value) => (value === undefined ? '' : `=${value}`)).join('\0')
+    return this.#key
   }
 
   /** Answers whether the parameter is tracked. */
@@ -48,17 +54,9 @@ export class Parameters {
     if (index < 0) return false
     if (this.values[index] !== value) {
       this.values[index] = value
-      this.#rekey()
+      this.#key = undefined
     }
     return true
-  }
-
-  /** Takes over every value that `other` has. */
-  adopt(other: Parameters): void {
-    for (let index = 0; index < this.values.length; index++) {
-      if (other.values[index] !== undefined) this.values[index] = other.values[index]
-    }
-    this.#rekey()
   }
 
   /** The names whose value here is set and differs from `other`'s. */
@@ -75,9 +73,5 @@ export class Parameters {
     return indexes
       .map((index) => `SET ${quoteIdentifier(this.names.names[index] as string)} TO ${quoteLiteral(this.values[index] ?? '')}`)
       .join(';')
-  }
-
-  #rekey(): void {
-    this.key = this.values.map((value) => (value === undefined ? '' : `=${value}`)).join('\0')
   }
 }

@@ -54,7 +54,7 @@ function play(conversation: string): Listener {
       assert.equal(ledger.answered(letter.charCodeAt(0), letter === 'Z' ? status.charCodeAt(0) : 0), wanted, where)
     } else {
       assert.equal(ledger.settled, word !== 'owing', where)
-      if (ledger.settled) assert.equal(ledger.inDoubt, word === 'doubt', where)
+      if (ledger.settled) assert.equal(ledger.unclean, word === 'doubt', where)
     }
   }
   return listener
@@ -224,7 +224,7 @@ function compare(messages: readonly ModelMessage[], choices: readonly number[], 
         }
       } else if (reply.type !== 0x44 && ledger.answered(reply.type, reply.status) === ANSWER.violation) return false
     }
-    if (ledger.settled && !ledger.inDoubt) assert.ok(model.settled, 'settled too early')
+    if (ledger.settled && !ledger.unclean) assert.ok(model.settled, 'settled too early')
     if (exactly && model.settled) assert.ok(ledger.settled, 'not settled though the server is')
   }
   return true
