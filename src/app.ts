@@ -39,7 +39,7 @@ function openLog({ log_format, log_level }: Settings, clock: Clock): OpenLog {
   const format = log_format === 'auto' ? (process.stderr.isTTY ? 'text' : 'json') : log_format
   const dropped = (count: number) => log.warning('log_lines_dropped', `${count} log lines were dropped: nobody read them`, { count })
   const writer = new LineWriter(STANDARD_ERROR, clock, dropped)
-  const log = createLog({ format, level: log_level, write: (line) => writer.write(line) })
+  const log = createLog({ format, level: log_level, clock, write: (line) => writer.write(line) })
   return { log, writer }
 }
 

@@ -1,5 +1,4 @@
 // Makes log lines: one per event, as JSON or for a terminal, without secrets; the last ones are kept.
-import { configureSync, getLogger, type Logger, type LogRecord } from '@logtape/logtape'
 import { LOG_LEVELS, type Log, type LogEvent, type LogFields, type LogLevel, type LogLine } from './log.ts'
 import { type Hidden, Redaction } from './log_redaction.ts'
 
@@ -16,6 +15,7 @@ export interface ConfiguredLog extends Log {
 export interface LogOptions {
   readonly format: 'json' | 'text'
   readonly level: LogLevel
+  readonly clock: { wallMs(): number }
   /** Takes one line with its newline and never blocks: see `LineWriter`. */
   readonly write: (line: string) => void
 }
@@ -40,39 +40,21 @@ function asText({ time, level, event, msg, ...fields }: LogLine): string {
   return `${time} ${level.toUpperCase().padEnd(7)} ${event}: ${escaped(msg)}${pairs.join('')}\n`
 }
 
-/** LogTape's configuration belongs to the process: every log has a category of its own in it. */
-const sinks: Record<string, (record: LogRecord) => void> = {}
-
-function loggerFor(sink: (record: LogRecord) => void): Logger {
-  const name = `log${Object.keys(sinks).length}`
-  sinks[name] = sink
-  configureSync({
-    reset: true,
-    sinks,
-    loggers: [
-      ...Object.keys(sinks).map((one) => ({ category: ['pglease', one], sinks: [one], lowestLevel: 'debug' as const })),
-      { category: ['logtape', 'meta'], sinks: [], lowestLevel: 'fatal' },
-    ],
-  })
-  return getLogger(['pglease', name])
-}
-
 /** A log whose lines go to `write`. What is below `level` costs one comparison. */
-export function createLog({ format, level, write }: LogOptions): ConfiguredLog {
+export function createLog({ format, level, clock, write }: LogOptions): ConfiguredLog {
   const redaction = new Redaction()
   const recent: LogLine[] = []
   const listeners = new Set<(line: LogLine) => void>()
   let lowest = LOG_LEVELS.indexOf(level)
-  const logger = loggerFor((record) => {
-    const line = lineOf(record, redaction)
-    if (recent.push(line) > KEPT_LINES) recent.shift()
-    for (const listener of listeners) listener(line)
-    write(format === 'json' ? `${JSON.stringify(line)}\n` : asText(line))
-  })
   const at = (own: LogLevel) => {
     const rank = LOG_LEVELS.indexOf(own)
     return (event: LogEvent, msg: string, fields?: LogFields) => {
-      if (rank >= lowest) logger[own](msg, { ...fields, event })
+      if (rank < lowest) return
+      const time = new Date(clock.wallMs()).toISOString()
+      const line = withFields({ time, level: own, event, msg: redaction.apply(msg) }, fields, redaction)
+      if (recent.push(line) > KEPT_LINES) recent.shift()
+      for (const listener of listeners) listener(line)
+      write(format === 'json' ? `${JSON.stringify(line)}\n` : asText(line))
     }
   }
   return {
@@ -92,17 +74,11 @@ export function createLog({ format, level, write }: LogOptions): ConfiguredLog {
   }
 }
 
-function lineOf({ timestamp, level, rawMessage, properties }: LogRecord, redaction: Redaction): LogLine {
-  const { event, ...fields } = properties as unknown as LogFields & { event: LogEvent }
-  const clean: Record<string, unknown> = {}
-  for (const [key, value] of Object.entries(fields)) {
-    if (value !== undefined) clean[key] = typeof value === 'string' ? redaction.apply(value) : value
+function withFields(line: LogLine, fields: LogFields | undefined, redaction: Redaction): LogLine {
+  const whole: Record<string, unknown> & LogLine = { ...line }
+  for (const key in fields) {
+    const value = fields[key as keyof LogFields]
+    if (value !== undefined) whole[key] = typeof value === 'string' ? redaction.apply(value) : value
   }
-  return {
-    time: new Date(timestamp).toISOString(),
-    level: level as LogLevel,
-    event,
-    msg: redaction.apply(String(rawMessage)),
-    ...clean,
-  }
+  return whole
 }

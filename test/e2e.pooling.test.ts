@@ -90,7 +90,7 @@ scenario('a client that waits is told so, then refused, and later ones are serve
   waiting.send(query('SELECT 1'))
   assert.deepEqual((await waiting.rest()).slice(-2), [
     "NoticeResponse S='NOTICE' C='00000' M='No server connection available in postgres backend, client being queued'",
-    "ErrorResponse S='FATAL' C='08P01' M='query_wait_timeout'",
+    "ErrorResponse S='FATAL' C='08P01' M='query_wait_timeout' H='All server connections were in use: raise default_pool_size, or query_wait_timeout.'",
   ])
   const patient = await app.client()
   const answer = value(patient, 'SELECT 42')
@@ -177,6 +177,24 @@ scenario('what was asked before Terminate is answered, as PostgreSQL does', asyn
   }
   assert.deepEqual(answers[1], answers[0])
   assert.deepEqual(await app.sql('SELECT count(*)::int AS count FROM t'), [{ count: 2 }])
+})
+
+scenario('a Query in a batch without Sync leaves no error for the session that comes next on the link', async (run) => {
+  const app = await fixedDatabase(run, { facts: { pool_size: 1 } })
+  const [first, other] = [await app.raw(), await app.raw({ parameters: { TimeZone: 'Asia/Tokyo' } })]
+  const opened = [parse('', 'SELECT 1'), bind('', ''), execute()]
+  for (const inside of [query('SELECT 2'), query(''), functionCall(882, ['a '])]) {
+    // PostgreSQL 18 says T, then I to the Sync, and fails the command after it
+    first.send(...opened, inside, sync())
+    await first.ready()
+    assert.deepEqual(await first.ready(), ['ReadyForQuery I'])
+    for (const next of [other, first]) {
+      const lines = await next.ask(query('SHOW TimeZone'))
+      assert.deepEqual(lines.slice(-2), ["CommandComplete 'SHOW'", 'ReadyForQuery I'])
+    }
+  }
+  assert.equal((await app.backends()).length, 1, 'the link is kept')
+  assert.deepEqual(app.pglease.logged('link_closed'), [])
 })
 
 scenario('a unix socket serves alone or beside TCP, with the permissions asked for', async (run) => {

@@ -164,8 +164,9 @@ for (const [name, script] of Object.entries(LOGIN_ATTACKS(PASSWORD))) {
 }
 
 scenario('hostile servers after the login: the client gets an answer or an end, and the next one is served', async (run) => {
-  const answered = /Z\.{4}I.*E\.{3}/
   for (const [name, bytes] of Object.entries(QUERY_ATTACKS)) {
+    // whole replies are the client's; what follows them ends the link
+    const answered = name === 'a ReadyForQuery too many' ? /Z\.{4}I.*SELECT 0\.Z\.{4}I/ : /Z\.{4}I.*E\.{3}/
     const pglease = await withServer(run, afterLogin(PASSWORD, bytes))
     const asked = Buffer.concat([startup({ user: 'me', database: 'app' }), query('SELECT 1')])
     assert.match(await exchange(pglease.port, asked, { until: answered }), answered, name)

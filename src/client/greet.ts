@@ -8,10 +8,11 @@ import type { Pool, WelcomeWaiter } from '../pool/pool.ts'
 import type { Link } from '../server/link.ts'
 import { PROTOCOL_MINOR } from '../wire/codes.ts'
 import { type ParameterNames, Parameters } from '../wire/parameters.ts'
-import { authenticationOk, backendKeyData, errorResponse, negotiateProtocolVersion, parameterStatus, readyForQuery } from '../wire/reply.ts'
+import { backendKeyData, errorResponse, negotiateProtocolVersion, readyForQuery } from '../wire/reply.ts'
 import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
 import type { CancelKey, Newcomer, Registry } from './registry.ts'
 import { Session, type SessionMeter } from './session.ts'
+import { welcomeBytes } from './welcome.ts'
 
 export interface GreetSettings {
   readonly max_client_conn: number
@@ -227,11 +228,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     if (startup.minor > PROTOCOL_MINOR || startup.protocolOptions.length > 0) {
       messages.push(negotiateProtocolVersion(Math.min(startup.minor, PROTOCOL_MINOR), startup.protocolOptions))
     }
-    messages.push(authenticationOk())
-    for (const [name, value] of server) {
-      const index = parameters.names.index(name)
-      messages.push(parameterStatus(name, index < 0 ? value : (parameters.values[index] ?? value)))
-    }
+    messages.push(welcomeBytes(server, parameters))
     messages.push(backendKeyData(key.processId, key.key), readyForQuery('I'))
     return messages
   }

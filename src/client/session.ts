@@ -69,6 +69,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #gone = false
   #requestMs = 0
   #transactionMs = 0
+  /** When the last request was answered. */
+  #answeredMs = 0
   #reason: CloseReason = 'client_lost'
 
   constructor(parts: SessionParts) {
@@ -117,7 +119,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   checkout(): Link | null {
     if (this.state !== 'idle') return null
     this.#move('waiting')
-    const link = this.parts.pool.checkout(this)
+    const link = this.parts.pool.checkout(this, this.#requestMs === 0 ? this.parts.clock.monotonicMs() : this.#requestMs)
     if (link === null) return null
     return this.#attach(link)
   }
@@ -354,12 +356,13 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #release(link: Link): void {
     this.#detach(link)
     this.#move('idle')
-    this.parts.pool.release(link)
+    this.parts.pool.release(link, this.#answeredMs)
     if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
   }
 
   #measure(transactionOver: boolean): void {
     const now = this.parts.clock.monotonicMs()
+    this.#answeredMs = now
     if (this.#requestMs > 0) this.parts.meter.queried(now - this.#requestMs)
     this.#requestMs = 0
     if (!transactionOver) return

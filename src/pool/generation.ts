@@ -7,6 +7,8 @@ interface Entry {
   state: GenerationState
   /** Past its lease's end: links may die at any moment, and no login works. */
   overdue: boolean
+  /** It was current once: its source knows that we have links of it. */
+  proven: boolean
   links: number
 }
 
@@ -23,7 +25,7 @@ export class Generations {
     for (const [number, entry] of this.#entries) {
       if (entry.state === 'offered' && number !== generation) this.#move(number, entry, 'draining')
     }
-    if (!this.#entries.has(generation)) this.#entries.set(generation, { state: 'offered', overdue: false, links: 0 })
+    if (!this.#entries.has(generation)) this.#entries.set(generation, { state: 'offered', overdue: false, proven: false, links: 0 })
   }
 
   makeCurrent(generation: number): void {
@@ -31,7 +33,9 @@ export class Generations {
       if (entry.state === 'current' && number !== generation) this.#move(number, entry, 'draining')
     }
     const entry = this.#entries.get(generation)
-    if (entry !== undefined && entry.state === 'offered') this.#move(generation, entry, 'current')
+    if (entry === undefined || entry.state !== 'offered') return
+    entry.proven = true
+    this.#move(generation, entry, 'current')
   }
 
   setOverdue(generation: number): boolean {
@@ -52,12 +56,24 @@ export class Generations {
     return this.#entries.get(generation)?.state
   }
 
+  /** Why a link that has just been opened must not serve: its lease may be revoked at any moment. */
+  refusal(generation: number): 'rotated' | 'role_gone' | undefined {
+    const entry = this.#entries.get(generation)
+    if (entry === undefined || entry.state === 'gone') return 'role_gone'
+    return entry.state === 'draining' && (!entry.proven || entry.overdue) ? 'rotated' : undefined
+  }
+
   isOverdue(generation: number): boolean {
     return this.#entries.get(generation)?.overdue ?? false
   }
 
   links(generation: number): number {
     return this.#entries.get(generation)?.links ?? 0
+  }
+
+  /** More than one is alive. */
+  get several(): boolean {
+    return this.#entries.size > 1
   }
 
   /** Links of replaced or gone generations. */

@@ -11,20 +11,27 @@ const MOVES: Readonly<Record<LinkState, readonly LinkState[]>> = {
   closing: [],
 }
 
-export class LinkLists<L extends object> {
-  readonly #states = new Map<L, LinkState>()
+/** What is kept in the lists. The state is the link's own field, because looking it up for every transaction costs more than moving it. */
+export interface Listed {
+  /** Undefined = in no list. Only LinkLists writes it. */
+  listed: LinkState | undefined
+}
+
+export class LinkLists<L extends Listed> {
+  readonly #all = new Set<L>()
   readonly #counts: Record<LinkState, number> = { idle: 0, active: 0, tested: 0, being_canceled: 0, closing: 0 }
   /** Last released first out, so that few links stay warm and the rest can time out. */
   #idle: L[] = []
 
   add(link: L, state: 'idle' | 'active'): void {
-    this.#states.set(link, state)
+    this.#all.add(link)
+    link.listed = state
     this.#counts[state]++
     if (state === 'idle') this.#idle.push(link)
   }
 
   state(link: L): LinkState | undefined {
-    return this.#states.get(link)
+    return link.listed
   }
 
   count(state: LinkState): number {
@@ -32,21 +39,21 @@ export class LinkLists<L extends object> {
   }
 
   get size(): number {
-    return this.#states.size
+    return this.#all.size
   }
 
   /** Links that serve or may serve. */
   get alive(): number {
-    return this.#states.size - this.#counts.closing
+    return this.#all.size - this.#counts.closing
   }
 
   move(link: L, to: LinkState): void {
-    const from = this.#states.get(link)
+    const from = link.listed
     if (from === undefined || !MOVES[from].includes(to)) throw new Error(`a link cannot go from ${from} to ${to}`)
     if (from === to) return
     if (from === 'idle' && this.#idle[this.#idle.length - 1] === link) this.#idle.pop()
     else if (from === 'idle') this.#idle.splice(this.#idle.lastIndexOf(link), 1)
-    this.#states.set(link, to)
+    link.listed = to
     this.#counts[from]--
     this.#counts[to]++
     if (to === 'idle') this.#idle.push(link)
@@ -54,10 +61,11 @@ export class LinkLists<L extends object> {
 
   /** The link is gone for good. */
   remove(link: L): void {
-    const state = this.#states.get(link)
+    const state = link.listed
     if (state === undefined) return
     if (state === 'idle') this.#idle.splice(this.#idle.lastIndexOf(link), 1)
-    this.#states.delete(link)
+    this.#all.delete(link)
+    link.listed = undefined
     this.#counts[state]--
   }
 
@@ -77,7 +85,7 @@ export class LinkLists<L extends object> {
 
   countAlive(accept: (link: L) => boolean): number {
     let count = 0
-    for (const [link, state] of this.#states) if (state !== 'closing' && accept(link)) count++
+    for (const link of this.#all) if (link.listed !== 'closing' && accept(link)) count++
     return count
   }
 
@@ -86,6 +94,6 @@ export class LinkLists<L extends object> {
   }
 
   all(): L[] {
-    return [...this.#states.keys()]
+    return [...this.#all]
   }
 }

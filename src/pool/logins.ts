@@ -12,7 +12,7 @@ import { cachedError, LoginTrouble } from './trouble.ts'
 
 /** The pool, as its logins see it. */
 export interface LoginsHost<L> {
-  readonly lists: LinkLists<L & object>
+  readonly lists: LinkLists<L & PoolLink>
   /** Most links at a time. */
   readonly limit: number
   readonly waiting: number
@@ -153,6 +153,8 @@ export class Logins<L extends PoolLink> {
 
   /** Does this link, which has just settled, have to make room: is it replaced already, or does a login need its place? */
   mustGo(link: L): boolean {
+    // the steady state: nothing is replaced
+    if (this.#offered === undefined && link.generation === this.current?.generation) return false
     if (this.#needsPlace && this.#offered !== undefined) {
       this.#placeMade = true
       return true
@@ -214,7 +216,9 @@ export class Logins<L extends PoolLink> {
     if (this.#offered === undefined) this.#refusedSinceMs = undefined
     if (this.#offered === credential) this.#makeCurrent(credential)
     if (replacing) this.replacement.ended(true)
-    this.#host.opened(link)
+    const refusal = this.generations.refusal(link.generation)
+    if (refusal !== undefined) this.#host.shut(link, refusal)
+    else this.#host.opened(link)
     this.advance()
   }
 
@@ -222,11 +226,12 @@ export class Logins<L extends PoolLink> {
     this.#proving = false
     this.#offered = undefined
     this.current = credential
+    // before what is drained by it: a source believes in the end of a generation only when there is a newer one
+    this.#parts.source.reportProven(this.#consumer, credential.generation)
     this.generations.makeCurrent(credential.generation)
     this.replacement.start(this.#old + (this.#placeMade ? 1 : 0))
     this.#placeMade = false
     this.#parts.log.info('credential_proven', `generation ${credential.generation} serves new connections`, this.#fields(credential))
-    this.#parts.source.reportProven(this.#consumer, credential.generation)
   }
 
   #failed(thrown: unknown, credential: Credential, replacing: boolean): void {

@@ -103,10 +103,10 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.waiters.size > 0 || link.generation !== this.#logins.current?.generation
   }
 
-  /** A link, or null: `waiter` is then told later (or was refused at once). */
-  checkout(waiter: Waiter<L>): L | null {
+  /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
+  checkout(waiter: Waiter<L>, nowMs = this.#parts.clock.monotonicMs()): L | null {
     if (this.waiters.size === 0) {
-      const link = this.#takeIdle()
+      const link = this.#takeIdle(nowMs)
       if (link !== undefined) return link
     }
     const refusal = this.#logins.refusal()
@@ -124,14 +124,14 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.waiters.remove(waiter)
   }
 
-  /** A settled link comes back. */
-  release(link: L): void {
+  /** A settled link comes back. `nowMs`: monotonic, some milliseconds old at most. */
+  release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return
-    if ((this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
+    if (this.#cancels.size > 0 && (this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
     if (link.roleMayDiffer) return this.#resetRole(link)
-    const reason = this.#endReason(link)
+    const reason = this.#endReason(link, nowMs)
     if (reason !== undefined) return this.shut(link, reason)
-    this.#place(link)
+    this.#place(link, nowMs)
   }
 
   /** A client or server that is not to be trusted with this link any more. */
@@ -204,7 +204,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const waiting = [...this.#welcomeWaiters]
     this.#welcomeWaiters.clear()
     for (const waiter of waiting) waiter.welcome(link.facts.welcome)
-    if (link.closeReason === undefined) this.#place(link)
+    if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
   }
 
   refuse(error: PgleaseError): void {
@@ -279,12 +279,12 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   /** Prefers links of the current credential; an older one still serves rather than let a client wait. */
-  #takeIdle(): L | undefined {
+  #takeIdle(nowMs: number): L | undefined {
     const current = this.#logins.current?.generation
     let link = this.lists.lastIdle()
     if (link !== undefined && link.generation !== current) link = this.lists.findIdle((idle) => idle.generation === current) ?? link
     while (link !== undefined) {
-      if (!this.#needsCheck(link)) {
+      if (!this.#needsCheck(link, nowMs)) {
         this.lists.move(link, 'active')
         return link
       }
@@ -294,9 +294,9 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return undefined
   }
 
-  #needsCheck(link: L): boolean {
+  #needsCheck(link: L, nowMs: number): boolean {
     const { server_check_delay, server_check_query } = this.settings
-    return server_check_query !== '' && this.#parts.clock.monotonicMs() - link.idleSinceMs >= server_check_delay
+    return server_check_query !== '' && nowMs - link.idleSinceMs >= server_check_delay
   }
 
   #check(link: L): void {
@@ -304,7 +304,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const sql = this.settings.server_check_query === '<empty>' ? '' : this.settings.server_check_query
     link.run(sql, (error) => {
       if (error !== undefined) return this.shut(link, 'check_failed')
-      this.#place(link)
+      // its role may have gone meanwhile
+      this.release(link)
     })
   }
 
@@ -318,14 +319,13 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   /** Why a settled link must not be used again. */
-  #endReason(link: L): CloseReason | undefined {
+  #endReason(link: L, nowMs: number): CloseReason | undefined {
     if (this.#closed) return 'pool_closed'
     const state = this.#logins.generations.state(link.generation)
     if (state === 'gone') return 'role_gone'
     if (this.#logins.mustGo(link)) return 'rotated'
     if (state === 'draining' && this.#logins.generations.isOverdue(link.generation) && this.#logins.current !== undefined) return 'rotated'
-    if (!this.#logins.generations.isOverdue(link.generation) && this.#outlived(link, this.#parts.clock.monotonicMs()))
-      return 'server_lifetime'
+    if (this.#outlived(link, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'
     return undefined
   }
 
@@ -334,15 +334,16 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   /** To the oldest waiter, or among the idle. */
-  #place(link: L): void {
+  #place(link: L, nowMs: number): void {
     const waiter = this.waiters.shift()
     if (waiter !== undefined) {
       this.lists.move(link, 'active')
       waiter.linkReady(link)
       return
     }
-    link.idleSinceMs = this.#parts.clock.monotonicMs()
+    link.idleSinceMs = nowMs
     this.lists.move(link, 'idle')
-    if (this.#logins.generations.leaving > 0) this.#logins.advance()
+    const { generations, current } = this.#logins
+    if (generations.several || link.generation !== current?.generation) this.#logins.advance()
   }
 }

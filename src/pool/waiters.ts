@@ -33,6 +33,7 @@ export class Waiters<L> {
 
   /** Takes the oldest out. */
   shift(): Waiter<L> | undefined {
+    if (this.#queue.size === 0) return undefined
     for (const waiter of this.#queue) {
       this.#queue.delete(waiter)
       return waiter

@@ -87,6 +87,8 @@ export class Link implements TransportHandler {
   user: LinkUser | null = null
   owner: LinkOwner | null = null
   idleSinceMs = 0
+  /** The pool's: in which of its lists the link is. */
+  listed: 'idle' | 'active' | 'tested' | 'being_canceled' | 'closing' | undefined
   /** A SET was seen since the last RESET ROLE. */
   roleMayDiffer = false
   /** The lease is past its end: replies of a role that is gone are questioned. */

@@ -6,8 +6,11 @@ export interface Instant {
   readonly wallMs: number
 }
 
-/** A difference up to this is rounding of Vault's whole seconds, no sign of a maximum. */
-const ROUNDING_MS = 1000
+/**
+ * We ask for whole seconds. Vault grants exactly that, or what its maximum leaves, cut to whole seconds: a second less is a sign
+ * already, and after another renewal there would be less than a third of the first duration left.
+ */
+const ROUNDING_MS = 500
 const JITTER = 0.1
 const LEAST_RENEWAL_PART = 0.1
 const LEAST_TIMEOUT_MS = 200

@@ -70,6 +70,11 @@ export class Ledger {
   owed = 0
   /** An extended message was forwarded after the last Sync or Query. */
   batchOpen = false
+  /**
+   * A Query or FunctionCall came into an open batch. PostgreSQL 18 reports I after the next Sync, and then fails one command (XX000,
+   * "StartTransactionCommand: unexpected state STARTED").
+   */
+  batchCut = false
   /** The server ignores everything up to the next Sync. */
   skipping = false
   /** The server waits for CopyData. */
@@ -82,11 +87,6 @@ export class Ledger {
   #doubt: number = DOUBT.none
   /** While there is doubt: how many ReadyForQuery may come that nothing in the ring asked for, at most. */
   #unasked = 0
-  /**
-   * A Query or FunctionCall came into an open batch. PostgreSQL 18 reports I after the next Sync, and then fails one command (XX000,
-   * "StartTransactionCommand: unexpected state STARTED").
-   */
-  #cutBatch = false
   /** The Query at the head got its error. */
   #failed = false
   #ring = new Uint8Array(64)
@@ -109,12 +109,14 @@ export class Ledger {
     return !this.batchOpen && !this.skipping && !this.copyIn
   }
 
-  /**
-   * The link must not serve another session before an empty query was answered: more ReadyForQuery than asked for may come, or the
-   * next command fails, whosever it is.
-   */
+  /** More ReadyForQuery than asked for may come. */
+  get inDoubt(): boolean {
+    return this.#doubt !== DOUBT.none
+  }
+
+  /** Settled or not, the link must not serve another session before an empty query of ours was answered. */
   get unclean(): boolean {
-    return this.#cutBatch || this.#doubt !== DOUBT.none
+    return this.batchCut || this.inDoubt
   }
 
   /** The oldest unanswered message, `ASKED.none` if there is none. */
@@ -139,7 +141,7 @@ export class Ledger {
       if (this.#doubt === DOUBT.open && kind !== ASKED.copyEnd) this.#lose()
       return
     } else if (kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery) {
-      if (this.batchOpen) this.#cutBatch = true
+      if (this.batchOpen) this.batchCut = true
       this.batchOpen = false
       this.owed++
     } else if (kind === ASKED.copyEnd) {
@@ -242,7 +244,7 @@ export class Ledger {
       this.#failed = false
     }
     if (head !== ASKED.inventedQuery) return ANSWER.forward
-    this.#cutBatch = false
+    this.batchCut = false
     return ANSWER.swallow
   }
 
@@ -319,7 +321,7 @@ export class Ledger {
       this.#push(kind)
       if (kind === ASKED.copyEnd) continue
       const whole = kind === ASKED.query || kind === ASKED.functionCall
-      if (whole && open) this.#cutBatch = true
+      if (whole && open) this.batchCut = true
       open = !whole && kind !== ASKED.sync
     }
     if (head === ASKED.execute) this.batchOpen = open

@@ -72,12 +72,12 @@ test('Terminate waits for what was asked, and for nothing that cannot end', asyn
   assert.equal(client.session.state, 'ending')
   world.answer(0, reply('C Z'))
   assert.deepEqual([client.closed, world.pool.lists.count('idle')], ['client_terminated', 1])
+  assert.deepEqual([client.transport.letters(), client.transport.ended], ['CZ', true])
   assert.equal(world.backend().transport.letters(), 'Q')
   const endless: [Buffer[], Buffer | undefined][] = [
     [[parse('', 'x'), flush()], undefined],
     [[query('COPY t FROM STDIN')], reply('G')],
     [[query('BEGIN')], reply('C ZT')],
-    [[parse('', 'x'), sync(), parse('', 'y')], undefined],
   ]
   for (const [messages, answer] of endless) {
     const { world, client } = await asked(...messages)
@@ -91,6 +91,28 @@ test('Terminate waits for what was asked, and for nothing that cannot end', asyn
   const gone = await asked(query('INSERT'), terminate)
   gone.world.backend().transport.lost()
   assert.equal(gone.client.closed, 'client_terminated')
+  assert.match(String(gone.client.transport.lines()), /^ErrorResponse S='FATAL' C='08006'/)
+})
+
+test('what was asked before Terminate is answered, up to the last Sync', async () => {
+  const { world, client } = await asked(query('1'), parse('', 'x'), sync(), parse('', 'y'), flush(), terminate)
+  world.answer(0, reply('C Z'))
+  assert.equal(client.closed, undefined)
+  world.answer(0, reply('1 Z'))
+  assert.deepEqual([client.closed, client.transport.letters()], ['client_terminated', 'CZ1Z'])
+  assert.equal(world.pool.lists.count('closing'), 1, 'its batch is open')
+})
+
+test('a client that closed after Terminate stops nothing: its request is carried out, and the link goes back', async () => {
+  const { world, client } = await asked(query('1'), terminate)
+  client.transport.full = true
+  world.answer(0, reply('T D'))
+  assert.equal(world.backend().transport.paused, true)
+  client.transport.lost()
+  assert.equal(world.backend().transport.paused, false)
+  world.answer(0, reply('D'.repeat(3).split('').join(' ')), reply('C Z'))
+  assert.deepEqual([client.closed, world.pool.lists.count('idle')], ['client_terminated', 1])
+  assert.equal(client.transport.letters(), 'TD')
 })
 
 test('a link that dies outside a transaction: one ERROR and one ReadyForQuery for each request, and the client stays', async () => {
@@ -269,6 +291,36 @@ test('a link with a doubtful Sync is asked before it serves the next', async () 
   world.answer(0, reply('C Z'))
   assert.equal(other.transport.letters(), 'CZ')
   assert.match(String(transport.take()), /next/)
+})
+
+test('a link on which a Query came into an open batch is cleansed before it serves the next', async () => {
+  const { world, client } = await asked(parse('', 'x'), bind('', ''), execute(), query('q'), sync())
+  const other = world.client()
+  const { transport } = world.backend()
+  other.send(query('other'))
+  transport.take()
+  world.answer(0, reply('1 2 C C ZT Z'))
+  assert.deepEqual(transport.take(), query(''))
+  world.answer(0, reply('E', 'XX000'))
+  world.answer(0, reply('Z'))
+  assert.equal(client.transport.letters(), '12CCZZ', 'nobody hears of the error')
+  assert.match(String(transport.take()), /other/)
+  world.answer(0, reply('C Z'))
+  assert.equal(other.transport.letters(), 'CZ')
+  assert.equal(transport.letters(), '', 'once is enough')
+})
+
+test('a link that dies while it is cleansed owes its client nothing; a client that leaves meanwhile takes it along', async () => {
+  const messages = [parse('', 'x'), query('q'), sync()]
+  const dying = await asked(...messages)
+  dying.world.answer(0, reply('1 C Z Z'))
+  dying.client.transport.take()
+  dying.world.backend().transport.lost()
+  assert.deepEqual([dying.client.session.state, dying.client.transport.letters()], ['idle', ''])
+  const leaving = await asked(...messages)
+  leaving.world.answer(0, reply('1 C Z Z'))
+  leaving.client.transport.lost()
+  assert.deepEqual([leaving.world.pool.lists.count('closing'), leaving.client.cancelled.length], [1, 0])
 })
 
 test('when pglease ends, a session ends with its transaction', async () => {

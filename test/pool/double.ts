@@ -10,6 +10,7 @@ import { FakeClock } from '../kit/fake-clock.ts'
 export class FakeLink implements PoolLink {
   overdue = false
   idleSinceMs = 0
+  listed: PoolLink['listed']
   roleMayDiffer = false
   closeReason: CloseReason | undefined
   readonly ran: string[] = []

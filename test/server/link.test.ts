@@ -90,6 +90,22 @@ test('rows and answers for which nobody asked end the link', async () => {
   }
 })
 
+test('a length that PostgreSQL cannot declare ends the link at its header', async () => {
+  for (const letter of ['E', 'D', 'T', 'Z', 'd', 'A', 'S', 'N']) {
+    for (const length of [0xffffffff, 0x80000000, 3, 0]) {
+      const { world, client } = await asked(query('1'))
+      const header = wireMessage(letter, '').subarray(0, 5)
+      header.writeUInt32BE(length, 1)
+      world.answer(0, header)
+      assert.equal(world.pool.lists.count('closing'), 1, `${letter} ${length}`)
+      assert.match(String(client.transport.lines()), /^ErrorResponse S='ERROR' C='08006'/)
+    }
+  }
+  const { world } = await asked(query('1'))
+  world.answer(0, Buffer.from([0x44, 0x7f, 0xff, 0xff, 0xff]))
+  assert.equal(world.pool.lists.count('closing'), 0, 'the longest one streams')
+})
+
 test('a FATAL on an idle link takes it out at once, before the server closes', async () => {
   const world = await SessionWorld.ready()
   world.answer(0, reply('FATAL', '57P01'))

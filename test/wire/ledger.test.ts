@@ -36,8 +36,8 @@ class Listener implements LedgerListener {
 }
 
 /**
- * Plays a conversation: `>Q` sends, `<C` answers (`<Z` is idle, `<ZT` in a transaction, `<ZE` in a failed one), `=settled`, `=owing`
- * and `=doubt` check. A reply with `~` must be swallowed, one with `!` must be a violation, all others are forwarded.
+ * Plays a conversation: `>Q` sends, `<C` answers (`<Z` is idle, `<ZT` in a transaction, `<ZE` in a failed one), `=settled`, `=owing`,
+ * `=doubt` and `=cut` check. A reply with `~` must be swallowed, one with `!` must be a violation, all others are forwarded.
  */
 function play(conversation: string): Listener {
   const ledger = new Ledger()
@@ -54,7 +54,8 @@ function play(conversation: string): Listener {
       assert.equal(ledger.answered(letter.charCodeAt(0), letter === 'Z' ? status.charCodeAt(0) : 0), wanted, where)
     } else {
       assert.equal(ledger.settled, word !== 'owing', where)
-      if (ledger.settled) assert.equal(ledger.unclean, word === 'doubt', where)
+      if (ledger.settled) assert.deepEqual([ledger.inDoubt, ledger.batchCut], [word === 'doubt', word === 'cut'], where)
+      if (ledger.settled) assert.equal(ledger.unclean, word !== 'settled', where)
     }
   }
   return listener
@@ -79,12 +80,16 @@ const TABLE: Record<string, string> = {
   'a Close': '>C >S <3 =owing <Z =settled',
   'after an error the server skips to the Sync': '>P >B >E >S <E =owing <Z =settled',
   'what is sent after the error is skipped as well': '>P <E =owing >B >E =owing >S <Z =settled',
-  'a Query in that stretch gets no ReadyForQuery': '>P >B >Q >B >S <E =owing <Z =settled',
+  'a Query in that stretch gets no ReadyForQuery': '>P >B >Q >B >S <E =owing <Z =cut',
   'a Query sent when the error is known gets none either': '>P <E >Q >F =owing >S =owing <Z =settled',
   'each batch has its own error': '>P >S >P >S >P >S <E <Z =owing <1 <Z =owing <E <Z =settled',
   'an error at the Sync itself (a deferred constraint)': '>P >B >E >S <1 <2 <C <E =owing <Z =settled',
   'the batch after a failing Sync is not skipped': '>E >S >P >S <C <E <Z =owing <1 <Z =settled',
-  'a Query ends an open batch': '>P >B >E >Q <1 <2 <C =owing <C <Z =settled',
+  'a Query ends an open batch': '>P >B >E >Q <1 <2 <C =owing <C <Z =cut',
+  'a FunctionCall does too': '>P >B >E >F >S <1 <2 <C <V <ZT =owing <Z =cut',
+  'a question of ours makes good what it left': '>P >B >E >Q >S <1 <2 <C <C <ZT <Z =cut >[Q] <E~ <Z~ =settled',
+  'a Query behind a Sync that a COPY used up comes into its batch': '>B >E >S >c >Q >S <2 <G <C <C <ZT <Z =cut',
+  'one behind a Sync that counts does not': '>B >E >c >S >Q <2 <G <C <Z <C <Z =settled',
   'COPY out, simple and extended': '>Q <H <d <d <c <C =owing <Z =settled >B >E >S <2 <H <d <c <C <Z =settled',
   'COPY in': '>Q <G =owing >c =owing <C =owing <Z =settled',
   'COPY in with its end sent ahead': '>Q >c <G =owing <C <Z =settled',
@@ -224,7 +229,7 @@ function compare(messages: readonly ModelMessage[], choices: readonly number[], 
         }
       } else if (reply.type !== 0x44 && ledger.answered(reply.type, reply.status) === ANSWER.violation) return false
     }
-    if (ledger.settled && !ledger.unclean) assert.ok(model.settled, 'settled too early')
+    if (ledger.settled && !ledger.inDoubt) assert.ok(model.settled, 'settled too early')
     if (exactly && model.settled) assert.ok(ledger.settled, 'not settled though the server is')
   }
   return true
