@@ -69,7 +69,7 @@ async function endsOnSigterm(child: Child): Promise<string> {
 /** What the kernel says of the process: who it is, what it may do, and that its root can't be written to. */
 function provesConfinement(child: Child): void {
   const status = readFileSync(`/proc/${child.pid}/status`, 'utf8')
-  const field = (name: string) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? ''
+  const field = (name: string) => new RegExp(`^${name}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? ''
   assert.equal(field('Uid'), Array(4).fill(NONROOT).join('\t'))
   assert.equal(field('Gid'), Array(4).fill(NONROOT).join('\t'))
   assert.equal(field('Groups').trim(), '')

@@ -262,7 +262,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   #leave(reason: CloseReason): void {
     if (this.#state === 'over') return
     this.#over()
-    this.#transport.end(0)
+    this.#transport.close()
     this.#parts.greetingFailed(undefined, reason)
   }
 

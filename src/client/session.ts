@@ -398,7 +398,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'closed') return
     this.#move('closed')
     this.#reason = reason
-    this.parts.transport.end(LINGER_MS)
+    // who said Terminate is on its way out and has had all its replies
+    if (reason === 'client_terminated') this.parts.transport.close()
+    else this.parts.transport.end(LINGER_MS)
     this.parts.closed(this, this.#reason)
   }
 

@@ -138,6 +138,13 @@ class BunTransport implements Transport {
     if (this.#queue === undefined || this.#queue.length === 0) this.#halfClose()
   }
 
+  close(): void {
+    if (this.#state !== 'open') return
+    if (this.#queue !== undefined && this.#queue.length > 0) return this.end()
+    this.#state = 'ending'
+    this.socket.end()
+  }
+
   #halfClose(): void {
     this.#halfClosed = true
     this.socket.shutdown()

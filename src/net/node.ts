@@ -200,6 +200,13 @@ class NodeTransport implements Transport {
     this.#socket.resume()
   }
 
+  close(): void {
+    if (this.#state !== 'open') return
+    this.#state = 'ending'
+    this.#linger = systemClock.after(DEFAULT_LINGER_MS, () => this.destroy())
+    this.#socket.destroySoon()
+  }
+
   destroy(): void {
     if (this.#state === 'closed' || this.#state === 'destroyed') return
     this.#state = 'destroyed'

@@ -75,6 +75,8 @@ export interface Transport {
   peerCertificate(): PeerCertificate | undefined
   /** Flushes what was written, then half-closes; forced down after `lingerMs` (default 5000). `close` event follows. */
   end(lingerMs?: number): void
+  /** Flushes what was written, then closes both sides, if possible without waiting for the peer's end. `close` event follows. */
+  close(): void
   /** Drops everything at once. `close` event follows (asynchronously). */
   destroy(): void
 }

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Destination, Greeting, type GreetParts, type GreetSettings } from '../../src/client/greet.ts'
 import { type CancelKey, Registry } from '../../src/client/registry.ts'
-import { type CloseReason, PgleaseError } from '../../src/errors.ts'
+import { type CloseReason, ERRORS, PgleaseError } from '../../src/errors.ts'
 import { authenticateAny } from '../../src/identity.ts'
+import { GLOBALS } from '../../src/settings/declarations.ts'
 import { cancelRequest, gssRequest, PROTOCOL_3_0, PROTOCOL_3_2, packet, query, sslRequest, startup } from '../kit/raw-messages.ts'
 import { quietLog, quietMeter, SessionWorld } from '../kit/session-world.ts'
 import { arrivals } from '../kit/splits.ts'
@@ -256,4 +257,15 @@ test('new clients are refused when pglease ends', async () => {
   const door = await Door.open()
   door.refusing = true
   assert.match(String(await door.send(door.connect(), hello)), /FATAL.*57P01/)
+})
+
+test('a hint names settings that there are', () => {
+  const hints = Object.values(ERRORS).flatMap(({ hint }) => (hint === '' ? [] : [hint]))
+  assert.ok(hints.length >= 5)
+  for (const hint of hints) {
+    const names = hint.match(/\w+_\w+/g) ?? []
+    assert.ok(names.length > 0 && names.every((name) => GLOBALS.has(name)), hint)
+  }
+  assert.equal(new PgleaseError('query_wait_timeout', 'the server is down').hint, '', 'a cause is no matter of settings')
+  assert.match(new PgleaseError('query_wait_timeout').hint, /default_pool_size/)
 })

@@ -100,6 +100,10 @@ export class MemoryTransport implements Transport {
     })
   }
 
+  close(): void {
+    this.end()
+  }
+
   destroy(): void {
     later(() => {
       this.#close('local')

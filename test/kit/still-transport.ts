@@ -43,6 +43,10 @@ export class StillTransport implements Transport {
     this.ended = true
   }
 
+  close(): void {
+    this.ended = true
+  }
+
   destroy(): void {
     this.ended = true
   }

@@ -123,6 +123,32 @@ function endContract(network: Network): void {
     await pair.close()
   })
 
+  test('close delivers what was written and does not wait for the peer', async () => {
+    const pair = await makePair(network)
+    const expected = numbered(8 * MEGABYTE)
+    pair.client.write(expected)
+    pair.client.close()
+    await pair.atServer.untilEvent('end')
+    assert.ok(Buffer.concat(pair.atServer.chunks).equals(expected))
+    pair.server.end()
+    await Promise.all([pair.atClient.untilEvent('close'), pair.atServer.untilEvent('close')])
+    assert.equal(pair.atClient.ending?.kind, 'local')
+    await pair.close()
+  })
+
+  test('close with nothing left to send closes at once, without a reset', async () => {
+    const pair = await makePair(network)
+    pair.client.write(Buffer.from('last words'))
+    pair.client.close()
+    await pair.atClient.untilEvent('close')
+    await pair.atServer.untilEvent('end')
+    assert.equal(pair.atServer.text(), 'last words')
+    pair.server.end()
+    await pair.atServer.untilEvent('close')
+    assert.notEqual(pair.atServer.ending?.kind, 'error')
+    await pair.close()
+  })
+
   test('destroy closes asynchronously, exactly once, and the peer sees it', async () => {
     const pair = await makePair(network)
     pair.client.destroy()
