@@ -22,10 +22,13 @@ export interface LogOptions {
 
 const KEPT_LINES = 200
 
-/** No line of a log may look like two, or move a terminal's cursor. */
+/** What makes a line of a log look like two, moves a terminal's cursor, or turns the order of letters. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass
+const HARMFUL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+/** Without harmful characters. In JSON it means the same as before: they can only be inside of strings. */
 function escaped(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not pass
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) => {
+  return text.replace(HARMFUL, (character) => {
     if (character === '\n') return '\\n'
     return character === '\t' ? '\\t' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   })
@@ -54,7 +57,7 @@ export function createLog({ format, level, clock, write }: LogOptions): Configur
       const line = withFields({ time, level: own, event, msg: redaction.apply(msg) }, fields, redaction)
       if (recent.push(line) > KEPT_LINES) recent.shift()
       for (const listener of listeners) listener(line)
-      write(format === 'json' ? `${JSON.stringify(line)}\n` : asText(line))
+      write(format === 'json' ? `${escaped(JSON.stringify(line))}\n` : asText(line))
     }
   }
   return {

@@ -18,11 +18,12 @@ function formsOf(value: string): string[] {
   for (const part of [value, ...value.split(/\r?\n/)]) {
     const text = part.trim()
     if (text.length < SHORTEST_REDACTED || text.startsWith('-----')) continue
-    const url = encodeURIComponent(text)
+    // half of a surrogate pair cannot be encoded
+    const url = encodeURIComponent(text.toWellFormed())
     for (const form of [text, url, url.replaceAll('%20', '+'), url.toLowerCase(), JSON.stringify(text).slice(1, -1)]) forms.add(form)
     for (const form of base64FormsOf(text)) forms.add(form)
   }
-  return [...forms].sort((first, second) => second.length - first.length)
+  return [...forms]
 }
 
 /** `text` in base64 wherever it starts in what was encoded; characters that also hold bits of neighbours are left out. */
@@ -38,23 +39,31 @@ function base64FormsOf(text: string): string[] {
   })
 }
 
+function longestFirst(forms: Iterable<readonly string[]>): readonly string[] {
+  return [...new Set([...forms].flat())].sort((first, second) => second.length - first.length)
+}
+
 export class Redaction {
   /** One entry per registration, newest last. */
   readonly #forms = new Map<object, readonly string[]>()
+  /** Of all secrets, longest first: one may contain another. Undefined = to be made. */
+  #sorted: readonly string[] | undefined
 
   add(secret: Hidden): () => void {
     const key = {}
     this.#forms.set(key, formsOf(secret.reveal()))
     const [oldest] = this.#forms.keys()
     if (oldest && this.#forms.size > MOST_SECRETS) this.#forms.delete(oldest)
-    return () => void this.#forms.delete(key)
+    this.#sorted = undefined
+    return () => {
+      if (this.#forms.delete(key)) this.#sorted = undefined
+    }
   }
 
   apply(text: string): string {
     let clean = text
-    for (const forms of this.#forms.values()) {
-      for (const form of forms) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED)
-    }
+    this.#sorted ??= longestFirst(this.#forms.values())
+    for (const form of this.#sorted) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED)
     return clean
   }
 }
