@@ -1,5 +1,6 @@
 // The data path from the client: finds message boundaries, asks for a link when one is needed, and forwards contiguous messages in one write.
 import type { Link } from '../server/link.ts'
+import { ASKED } from '../wire/asked.ts'
 import {
   BIND,
   CLOSE,
@@ -17,7 +18,6 @@ import {
   TERMINATE,
 } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
-import { ASKED } from '../wire/ledger.ts'
 import { close } from '../wire/pgprotocol.ts'
 import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
 

@@ -1,6 +1,8 @@
 // A session's unnamed prepared statement: kept as its Parse message, so that it survives the change of the link.
 import type { Link } from '../server/link.ts'
-import { ASKED, type Ledger, type LedgerListener } from '../wire/ledger.ts'
+import { ASKED } from '../wire/asked.ts'
+import type { Ledger, LedgerListener } from '../wire/ledger.ts'
+import { Ring } from '../wire/ring.ts'
 
 /** Longest Parse that is kept; with a longer one the link stays with the session. */
 export const KEPT_LIMIT = 64 * 1024
@@ -30,10 +32,8 @@ export class UnnamedStatement implements LedgerListener {
   #asked: Buffer = Buffer.allocUnsafe(SMALL_BUFFER)
   #askedStart = 0
   #askedEnd = 0
-  /** Their lengths, oldest first: a ring. */
-  #lengths = new Int32Array(4)
-  #oldest = 0
-  #outstanding = 0
+  /** Their lengths, oldest first. */
+  readonly #lengths = new Ring(4)
   #link: Link | null = null
   /** The only link whose unnamed statement is the kept one. */
   #holder: Link | null = null
@@ -62,9 +62,7 @@ export class UnnamedStatement implements LedgerListener {
   parse(buffer: Buffer, start: number, end: number): void {
     if (this.#slot !== SLOT.own) this.#slot = SLOT.asked
     const length = end < 0 ? TOO_LONG : end - start
-    if (this.#outstanding === this.#lengths.length) this.#growLengths()
-    this.#lengths[(this.#oldest + this.#outstanding) & (this.#lengths.length - 1)] = length
-    this.#outstanding++
+    this.#lengths.push(length)
     if (length < 0) return
     if (this.#askedEnd + length > this.#asked.length) this.#makeRoom(length)
     buffer.copy(this.#asked, this.#askedEnd, start, end)
@@ -124,7 +122,7 @@ export class UnnamedStatement implements LedgerListener {
   reset(): void {
     this.#link = null
     this.#holder = null
-    this.#outstanding = 0
+    this.#lengths.clear()
     this.#askedStart = 0
     this.#askedEnd = 0
     this.pinned = false
@@ -132,10 +130,10 @@ export class UnnamedStatement implements LedgerListener {
 
   /** The oldest Parse is the session's statement now. The buffers change places where no other Parse follows. */
   #keepOldest(): void {
-    const length = this.#lengths[this.#oldest] as number
+    const length = this.#lengths.oldest
     this.pinned = length < 0
     this.#keptLength = Math.max(0, length)
-    if (this.#outstanding === 1 && this.#askedStart === 0) {
+    if (this.#lengths.count === 1 && this.#askedStart === 0) {
       const kept = this.#kept
       this.#kept = this.#asked
       this.#asked = kept
@@ -147,11 +145,10 @@ export class UnnamedStatement implements LedgerListener {
   }
 
   #dropOldest(): void {
-    if (this.#outstanding === 0) return
-    this.#askedStart += Math.max(0, this.#lengths[this.#oldest] as number)
-    this.#oldest = (this.#oldest + 1) & (this.#lengths.length - 1)
-    this.#outstanding--
-    if (this.#outstanding > 0) return
+    if (this.#lengths.count === 0) return
+    this.#askedStart += Math.max(0, this.#lengths.oldest)
+    this.#lengths.shift()
+    if (this.#lengths.count > 0) return
     this.#askedStart = 0
     this.#askedEnd = 0
     // what one long pipeline needed is not kept for ever
@@ -165,14 +162,6 @@ export class UnnamedStatement implements LedgerListener {
     this.#asked = target
     this.#askedStart = 0
     this.#askedEnd = used
-  }
-
-  #growLengths(): void {
-    const larger = new Int32Array(this.#lengths.length * 2)
-    for (let index = 0; index < this.#outstanding; index++)
-      larger[index] = this.#lengths[(this.#oldest + index) & (this.#lengths.length - 1)] as number
-    this.#lengths = larger
-    this.#oldest = 0
   }
 }
 

@@ -15,7 +15,8 @@ import {
   STATUS_IDLE,
 } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
-import { ANSWER, ASKED, Ledger } from '../wire/ledger.ts'
+import { ASKED } from '../wire/asked.ts'
+import { ANSWER, Ledger } from '../wire/ledger.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { query, terminate } from '../wire/pgprotocol.ts'
 import { parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'

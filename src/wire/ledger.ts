@@ -1,4 +1,5 @@
 // Keeps what a server still owes for the messages it was sent, so that a link is released only when everything is answered.
+import { ASKED, isWhole } from './asked.ts'
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -19,25 +20,7 @@ import {
   ROW_DESCRIPTION,
   STATUS_IDLE,
 } from './codes.ts'
-
-/** What was asked. One small number per message; the invented ones are pglease's own and their replies are swallowed. */
-export const ASKED = {
-  none: 0,
-  parse: 1,
-  parseUnnamed: 2,
-  bind: 3,
-  describe: 4,
-  execute: 5,
-  close: 6,
-  closeUnnamed: 7,
-  sync: 8,
-  query: 9,
-  functionCall: 10,
-  copyEnd: 11,
-  inventedParse: 12,
-  inventedClose: 13,
-  inventedQuery: 14,
-} as const
+import { Ring } from './ring.ts'
 
 /** What became of an answer, for the one who forwards. */
 export const ANSWER = { forward: 0, swallow: 1, violation: 2 } as const
@@ -85,23 +68,21 @@ export class Ledger {
   /** Syncs sent while the COPY reads: ignored, unless it fails before it reads them. */
   #copySyncs = 0
   #doubt: number = DOUBT.none
-  /** While there is doubt: how many ReadyForQuery may come that nothing in the ring asked for, at most. */
+  /** While there is doubt: how many ReadyForQuery may come that nothing unanswered asked for, at most. */
   #unasked = 0
   /** The Query at the head got its error. */
   #failed = false
-  #ring = new Uint8Array(64)
-  #mask = 63
-  #head = 0
-  #count = 0
+  /** What is not answered yet, oldest first. */
+  readonly #unanswered = new Ring(64)
 
   /** Nothing is owed, nothing is open, and no transaction runs: the link may serve another session. */
   get settled(): boolean {
-    return this.#count === 0 && !this.batchOpen && !this.skipping && !this.copyIn && this.status === STATUS_IDLE
+    return this.#unanswered.count === 0 && !this.batchOpen && !this.skipping && !this.copyIn && this.status === STATUS_IDLE
   }
 
   /** No reply is outstanding (a transaction may be open). */
   get quiet(): boolean {
-    return this.#count === 0
+    return this.#unanswered.count === 0
   }
 
   /** At a place where the next message begins a new request. */
@@ -121,7 +102,7 @@ export class Ledger {
 
   /** The oldest unanswered message, `ASKED.none` if there is none. */
   get head(): number {
-    return this.#count === 0 ? ASKED.none : (this.#ring[this.#head] as number)
+    return this.#unanswered.count === 0 ? ASKED.none : this.#unanswered.oldest
   }
 
   /** One message was forwarded to the server. */
@@ -140,17 +121,17 @@ export class Ledger {
     } else if (this.skipping) {
       if (this.#doubt === DOUBT.open && kind !== ASKED.copyEnd) this.#lose()
       return
-    } else if (kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery) {
+    } else if (isWhole(kind)) {
       if (this.batchOpen) this.batchCut = true
       this.batchOpen = false
       this.owed++
     } else if (kind === ASKED.copyEnd) {
       // Sent before the server said that it waits for data: kept in its place, as the Syncs before it are ignored then.
-      if (this.#count === 0) return
+      if (this.#unanswered.count === 0) return
     } else {
       this.batchOpen = true
     }
-    this.#push(kind)
+    this.#unanswered.push(kind)
   }
 
   /**
@@ -236,7 +217,7 @@ export class Ledger {
     // of all others the first reply is another one, and it would have ended the doubt
     if (this.#doubt === DOUBT.open && head !== ASKED.sync) return this.#lateReady(head)
     if (this.#doubt === DOUBT.ownReady) this.#doubt = DOUBT.open
-    if (head !== ASKED.sync && head !== ASKED.query && head !== ASKED.functionCall && head !== ASKED.inventedQuery) return ANSWER.violation
+    if (head !== ASKED.sync && !isWhole(head)) return ANSWER.violation
     this.#pop()
     this.owed--
     if (head === ASKED.query) {
@@ -276,15 +257,15 @@ export class Ledger {
     let skippedParses = 0
     let skipped = 0
     this.#pop()
-    while (this.#count > 0 && this.head !== ASKED.sync) {
+    while (this.#unanswered.count > 0 && this.head !== ASKED.sync) {
       const dropped = this.head
-      if (dropped === ASKED.query || dropped === ASKED.functionCall || dropped === ASKED.inventedQuery) this.owed--
+      if (isWhole(dropped)) this.owed--
       if (dropped === ASKED.parseUnnamed) skippedParses++
       skipped++
       this.#pop()
     }
     if (skippedParses > 0) this.listener?.unnamedSkipped(skippedParses)
-    if (this.#count === 0) this.skipping = true
+    if (this.#unanswered.count === 0) this.skipping = true
     // in doubt whether the server still skipped when it read them
     if (skipped > 0 && this.#doubt === DOUBT.open) this.#lose()
     return ANSWER.forward
@@ -293,7 +274,7 @@ export class Ledger {
   /** Never settled again: an error is still forwarded, any other answer is a violation. */
   #lose(): void {
     this.#doubt = DOUBT.lost
-    this.#push(ASKED.none)
+    this.#unanswered.push(ASKED.none)
   }
 
   /** CopyInResponse: the Syncs that were sent along are ignored by the server, up to the end of the data. */
@@ -301,12 +282,10 @@ export class Ledger {
     if (head !== ASKED.query && head !== ASKED.execute) return ANSWER.violation
     this.copyIn = true
     this.#copying = true
-    const waiting = this.#count - 1
-    const after = this.#take(waiting)
+    const after = this.#unanswered.takeRest()
     // an extended COPY lost its Sync: the batch is open again until the next that ends it
     let open = head === ASKED.execute
-    for (let index = 0; index < waiting; index++) {
-      const kind = after[index] as number
+    for (const kind of after) {
       if (this.copyIn && kind === ASKED.sync) {
         this.owed--
         this.#copySyncs++
@@ -318,43 +297,19 @@ export class Ledger {
         if (kind !== ASKED.copyEnd) this.#lose()
         continue
       }
-      this.#push(kind)
+      this.#unanswered.push(kind)
       if (kind === ASKED.copyEnd) continue
-      const whole = kind === ASKED.query || kind === ASKED.functionCall
-      if (whole && open) this.batchCut = true
-      open = !whole && kind !== ASKED.sync
+      if (isWhole(kind) && open) this.batchCut = true
+      open = !isWhole(kind) && kind !== ASKED.sync
     }
     if (head === ASKED.execute) this.batchOpen = open
     return ANSWER.forward
   }
 
-  #push(kind: number): void {
-    if (this.#count > this.#mask) this.#grow()
-    this.#ring[(this.#head + this.#count) & this.#mask] = kind
-    this.#count++
-  }
-
   /** With an entry go the ends of COPY behind it: no COPY has asked for them, the server ignores them. */
   #pop(): void {
-    do {
-      this.#head = (this.#head + 1) & this.#mask
-      this.#count--
-    } while (this.#count > 0 && this.#ring[this.#head] === ASKED.copyEnd)
-  }
-
-  /** Removes all entries but the head and returns them in order. */
-  #take(count: number): Uint8Array {
-    const taken = new Uint8Array(count)
-    for (let index = 0; index < count; index++) taken[index] = this.#ring[(this.#head + 1 + index) & this.#mask] as number
-    this.#count -= count
-    return taken
-  }
-
-  #grow(): void {
-    const larger = new Uint8Array(this.#ring.length * 2)
-    for (let index = 0; index < this.#count; index++) larger[index] = this.#ring[(this.#head + index) & this.#mask] as number
-    this.#ring = larger
-    this.#mask = larger.length - 1
-    this.#head = 0
+    const unanswered = this.#unanswered
+    do unanswered.shift()
+    while (unanswered.count > 0 && unanswered.oldest === ASKED.copyEnd)
   }
 }

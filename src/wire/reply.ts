@@ -114,6 +114,10 @@ const UNKNOWN_SQLSTATE = 'XX000'
 const CODE_S = 0x53
 const CODE_V = 0x56
 const CODE_C = 0x43
+/** Of FATAL and PANIC; no other severity begins so. */
+const LETTER_F = 0x46
+const LETTER_P = 0x50
+const TAG_SET = Buffer.from('SET\0')
 
 /** Visits each field of the body between `start` and `end`; stops at its terminator or, when malformed, at its end. */
 function eachField(buffer: Buffer, start: number, end: number, visit: (code: number, from: number, to: number) => void): void {
@@ -145,6 +149,19 @@ export function parseFields(buffer: Buffer, start = 0, end: number = buffer.leng
     routine: text('R'),
   }
 }
+
+/** The severity of an ErrorResponse's body, without decoding the rest: S and V come first in every PostgreSQL since 9.6. */
+export function isFatal(buffer: Buffer, start: number, end: number): boolean {
+  if (buffer[start] === CODE_S) {
+    const zero = buffer.indexOf(0, start)
+    if (zero >= 0 && zero + 2 < end && buffer[zero + 1] === CODE_V) return buffer[zero + 2] === LETTER_F || buffer[zero + 2] === LETTER_P
+  }
+  const { severityNonLocalised } = parseFields(buffer, start, end)
+  return severityNonLocalised === 'FATAL' || severityNonLocalised === 'PANIC'
+}
+
+/** Whether the CommandComplete whose body begins at `start` answers a SET. */
+export const answersSet = (buffer: Buffer, start: number): boolean => buffer.compare(TAG_SET, 0, 4, start, start + 4) === 0
 
 /**
  * A whole ErrorResponse with the fields of the body between `start` and `end`, byte for byte, but another severity: what a

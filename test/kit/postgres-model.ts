@@ -1,4 +1,6 @@
 // A small model of how PostgreSQL answers messages (postgres.c, copyfromparse.c): what properties compare the ledger with.
+
+import { ASKED } from '../../src/wire/asked.ts'
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -15,7 +17,6 @@ import {
   READY_FOR_QUERY,
   ROW_DESCRIPTION,
 } from '../../src/wire/codes.ts'
-import { ASKED } from '../../src/wire/ledger.ts'
 
 /** What the server will make of a message. copy: reads data; copyFails: its CopyInResponse is followed by an error at once. */
 export type Effect = 'works' | 'fails' | 'empty' | 'suspends' | 'begin' | 'commit' | 'copy' | 'copyFails'

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { ANSWER, ASKED, Ledger, type LedgerListener } from '../../src/wire/ledger.ts'
+import { ASKED } from '../../src/wire/asked.ts'
+import { ANSWER, Ledger, type LedgerListener } from '../../src/wire/ledger.ts'
 import { type Effect, type ModelMessage, PostgresModel } from '../kit/postgres-model.ts'
 
 const SENT: Record<string, number> = {

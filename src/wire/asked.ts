@@ -1,0 +1,23 @@
+// What is asked of a server: one small number per message, by which the ledger knows what answers it.
+
+/** The invented ones are pglease's own: their replies are swallowed. */
+export const ASKED = {
+  none: 0,
+  parse: 1,
+  parseUnnamed: 2,
+  bind: 3,
+  describe: 4,
+  execute: 5,
+  close: 6,
+  closeUnnamed: 7,
+  sync: 8,
+  query: 9,
+  functionCall: 10,
+  copyEnd: 11,
+  inventedParse: 12,
+  inventedClose: 13,
+  inventedQuery: 14,
+} as const
+
+/** A request of its own, outside of any batch: it ends with a ReadyForQuery. */
+export const isWhole = (kind: number): boolean => kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery
