@@ -1,6 +1,6 @@
 // Builds what serves each configured database: its credential source, its pool, its counters.
 import type { Destination } from './client/greet.ts'
-import type { SessionMeter } from './client/session.ts'
+import type { SessionMeter } from './client/session_meter.ts'
 import type { Clock } from './clock.ts'
 import { type Credential, type CredentialSource, FixedSource } from './credential.ts'
 import type { ConfiguredLog } from './log_lines.ts'

@@ -11,7 +11,8 @@ import { type ParameterNames, Parameters } from '../wire/parameters.ts'
 import { backendKeyData, errorResponse, negotiateProtocolVersion, readyForQuery } from '../wire/reply.ts'
 import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
 import type { CancelKey, Newcomer, Registry } from './registry.ts'
-import { Session, type SessionMeter } from './session.ts'
+import { Session } from './session.ts'
+import type { SessionMeter } from './session_meter.ts'
 import { welcomeBytes } from './welcome.ts'
 
 export interface GreetSettings {

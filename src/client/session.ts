@@ -1,15 +1,20 @@
 // One client after its greeting: which link it holds, what it waits for, and how it ends.
 import type { Clock } from '../clock.ts'
-import { type CloseReason, ERRORS, type ErrorCode, errorText, PgleaseError } from '../errors.ts'
+import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
 import type { Pool } from '../pool/pool.ts'
 import type { Waiter } from '../pool/waiters.ts'
-import type { Link, LinkUser } from '../server/link.ts'
+import type { Link } from '../server/link.ts'
+import type { LinkUser } from '../server/link_user.ts'
 import { STATUS_IDLE } from '../wire/codes.ts'
 import type { Parameters } from '../wire/parameters.ts'
-import { errorResponse, noticeResponse, parameterStatus, type ReplyFields, readyForQuery } from '../wire/reply.ts'
+import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { ClientPause, PAUSED_FOR } from './client_pause.ts'
+import { prepareLink, takeOverSpelling } from './prepare_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
+import { type SessionMeter, SessionTimes } from './session_meter.ts'
+import { detailBeside, failureReply, lostLinkFatal, lostLinkReplies, waitingNotice } from './session_replies.ts'
 
 /** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
 export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
@@ -21,16 +26,6 @@ const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
   active: ['idle', 'ending', 'closed'],
   ending: ['closed'],
   closed: [],
-}
-
-/** What the data path counts; plain numbers underneath. */
-export interface SessionMeter {
-  received(bytes: number): void
-  sent(bytes: number): void
-  waited(ms: number): void
-  queried(ms: number): void
-  transacted(ms: number): void
-  clientError(code: ErrorCode): void
 }
 
 export interface SessionParts {
@@ -53,10 +48,6 @@ export interface SessionParts {
 }
 
 const LINGER_MS = 2000
-const QUERY_CANCELED = '57014'
-
-/** Why the client is not read just now. ahead: it sent as much as is kept for it; link: the server is slow; replies: the client is. */
-const PAUSED = { ahead: 1, link: 2, replies: 4 } as const
 
 export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Link> {
   readonly parts: SessionParts
@@ -64,18 +55,18 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   waitingSinceMs = 0
   noticed = false
   readonly #relay: Relay
-  #paused = 0
+  readonly #pause: ClientPause
+  readonly #times: SessionTimes
+  /** The link that is brought to our parameters. */
+  #preparing: Link | null = null
   /** Nobody reads any more; what was asked is still carried out. */
   #gone = false
-  #requestMs = 0
-  #transactionMs = 0
-  /** When the last request was answered. */
-  #answeredMs = 0
-  #reason: CloseReason = 'client_lost'
 
   constructor(parts: SessionParts) {
     this.parts = parts
     this.#relay = new Relay(this, parts.maxPacketSize)
+    this.#pause = new ClientPause(parts.transport)
+    this.#times = new SessionTimes(parts.clock, parts.meter)
   }
 
   get link(): Link | null {
@@ -87,8 +78,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   data(chunk: Buffer): void {
     if (this.state === 'ending' || this.state === 'closed') return
     this.parts.meter.received(chunk.length)
-    if ((this.state === 'active' || this.state === 'idle') && (this.#paused & PAUSED.replies) === 0) {
-      if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
+    if ((this.state === 'active' || this.state === 'idle') && !this.#pause.forReplies) {
+      this.#times.requested()
       this.#relay.feed(chunk)
     } else {
       // still read, so that a client that leaves is seen and its query does not run; what comes is kept
@@ -99,17 +90,17 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   drain(): void {
     this.link?.resume()
-    const wasSlow = (this.#paused & PAUSED.replies) !== 0
-    this.#unpause(PAUSED.replies)
+    const wasSlow = this.#pause.forReplies
+    this.#pause.remove(PAUSED_FOR.replies)
     if (wasSlow && (this.state === 'active' || this.state === 'idle')) this.#goOn()
   }
 
   end(): void {
-    if (this.state !== 'ending') this.#lost()
+    if (this.state !== 'ending') this.#close('client_lost')
   }
 
   close(_end: TransportEnd): void {
-    if (this.state !== 'ending') return this.#lost()
+    if (this.state !== 'ending') return this.#close('client_lost')
     this.#gone = true
     this.link?.resume()
   }
@@ -119,7 +110,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   checkout(): Link | null {
     if (this.state !== 'idle') return null
     this.#move('waiting')
-    const link = this.parts.pool.checkout(this, this.#requestMs === 0 ? this.parts.clock.monotonicMs() : this.#requestMs)
+    const link = this.parts.pool.checkout(this, this.#times.requestedMs)
     if (link === null) return null
     return this.#attach(link)
   }
@@ -129,19 +120,18 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   linkFull(): void {
-    this.#pause(PAUSED.link)
+    this.#pause.add(PAUSED_FOR.link)
   }
 
   clientAhead(): void {
-    this.#pause(PAUSED.ahead)
+    this.#pause.add(PAUSED_FOR.ahead)
   }
 
   terminated(): void {
     const ledger = this.#relay.link?.ledger
     // what was asked before the Terminate is still carried out and answered, as PostgreSQL does; what has no Sync is not
-    if (ledger === undefined || ledger.owed === 0 || ledger.copyIn) return this.#lost('client_terminated')
+    if (ledger === undefined || ledger.owed === 0 || ledger.copyIn) return this.#close('client_terminated')
     this.#move('ending')
-    this.#reason = 'client_terminated'
   }
 
   refuse(code: 'protocol_violation' | 'message_too_large' | 'named_statement_refused', detail: string): void {
@@ -162,14 +152,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   stillWaiting(): void {
-    this.parts.transport.write(
-      noticeResponse({
-        severity: 'NOTICE',
-        sqlstate: '00000',
-        message: 'No server connection available in postgres backend, client being queued',
-        ...(this.parts.pool.cause === '' ? {} : { detail: this.parts.pool.cause }),
-      }),
-    )
+    this.parts.transport.write(waitingNotice(this.parts.pool.cause))
   }
 
   // The link's side (LinkUser).
@@ -179,7 +162,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.#gone) return true
     if (this.parts.transport.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))) return true
     // a client that does not read its replies gets no more of them by sending more requests
-    this.#pause(PAUSED.replies)
+    this.#pause.add(PAUSED_FOR.replies)
     return false
   }
 
@@ -187,9 +170,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const link = this.#relay.link
     if (link === null) return
     const { ledger } = link
-    if (ledger.owed === 0 && ledger.atBoundary) this.#measure(ledger.status === STATUS_IDLE)
+    if (ledger.owed === 0 && ledger.atBoundary) this.#times.answered(ledger.status === STATUS_IDLE)
     if (this.state === 'ending') {
-      if (ledger.owed === 0 || ledger.copyIn) this.#lost('client_terminated')
+      if (ledger.owed === 0 || ledger.copyIn) this.#close('client_terminated')
       return
     }
     if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) {
@@ -201,7 +184,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   linkDrained(): void {
-    this.#unpause(PAUSED.link)
+    this.#pause.remove(PAUSED_FOR.link)
   }
 
   parameterChanged(name: string, value: string): void {
@@ -213,7 +196,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const { ledger } = link
     this.#preparing = null
     this.#relay.unlink()
-    this.#unpause(PAUSED.link)
+    this.#pause.remove(PAUSED_FOR.link)
     const stays =
       ledger.status === STATUS_IDLE &&
       !partialReply &&
@@ -221,23 +204,16 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       !ledger.batchOpen &&
       !ledger.skipping &&
       this.#relay.atMessageBoundary
-    const error = {
-      sqlstate: fatal?.sqlstate ?? ERRORS.server_lost.sqlstate,
-      message: fatal?.message ?? errorText('server_lost'),
-      ...(fatal?.detail ? { detail: fatal.detail } : {}),
-    }
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'
     if (!stays || ending) {
-      this.parts.transport.write(errorResponse({ severity: 'FATAL', ...error }))
+      this.parts.transport.write(lostLinkFatal(fatal))
       return ending ? this.#finish('client_terminated') : this.#close('server_lost_in_transaction')
     }
-    const replies: Buffer[] = []
     // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
     const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed
-    for (let owed = 0; owed < unanswered; owed++) replies.push(errorResponse({ severity: 'ERROR', ...error }), readyForQuery('I'))
-    if (replies.length > 0) this.parts.transport.write(Buffer.concat(replies))
-    this.#measure(true)
+    if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
+    this.#times.answered(true)
     this.#move('idle')
     this.#goOn()
   }
@@ -246,10 +222,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   fail(error: PgleaseError, reason: CloseReason): void {
     if (this.state === 'closed') return
     this.parts.meter.clientError(error.code)
-    const { text } = ERRORS[error.code]
-    const detail = text.includes('%s') ? '' : error.detail
-    const { sqlstate, message, hint } = error
-    this.parts.transport.write(errorResponse({ severity: 'FATAL', sqlstate, message, detail, hint }))
+    this.parts.transport.write(failureReply(error))
+    const detail = detailBeside(error)
     this.parts.log.info('pooler_error', `${error.message}${detail === '' ? '' : ` (${detail})`}`, {
       database: this.parts.database,
       client: this.parts.id,
@@ -268,16 +242,13 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     return true
   }
 
-  #preparing: Link | null = null
-
   /** The link is ours: null while it is still brought to our parameters. */
   #attach(link: Link): Link | null {
     link.user = this
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
     const { parameters } = this.parts
-    if (this.#requestMs === 0) this.#requestMs = this.parts.clock.monotonicMs()
-    if (this.#transactionMs === 0) this.#transactionMs = this.#requestMs
+    this.#times.began()
     if (link.parameters.key === parameters.key) {
       this.#move('active')
       return link
@@ -289,36 +260,19 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     }
     this.#move('preparing')
     this.#preparing = link
-    this.#prepare(link, differing)
+    prepareLink(link, parameters, differing, (error) => this.#prepared(link, differing, error))
     return null
   }
 
-  #prepare(link: Link, differing: readonly number[]): void {
-    link.run(this.parts.parameters.setStatement(differing), (error) => {
-      // the client's cancel request meant its own query, which has not been asked yet
-      if (error?.sqlstate === QUERY_CANCELED) this.#prepare(link, differing)
-      else this.#prepared(link, differing, error)
-    })
-  }
-
-  #prepared(link: Link, indexes: readonly number[], error: ReplyFields | undefined): void {
+  #prepared(link: Link, differing: readonly number[], error: ReplyFields | undefined): void {
     this.#preparing = null
     if (error !== undefined) {
       this.#detach(link)
       this.parts.pool.release(link)
       return this.fail(new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`), 'parameters_failed')
     }
-    const { parameters } = this.parts
-    for (const index of indexes) {
-      // what the server does not report is known from what we set; what it reports is in its own spelling
-      const name = parameters.names.names[index] as string
-      const told = link.parameters.values[index]
-      if (told === undefined) link.parameters.set(name, parameters.values[index] ?? '')
-      else if (told !== parameters.values[index]) {
-        parameters.set(name, told)
-        this.parts.transport.write(parameterStatus(name, told))
-      }
-    }
+    const { parameters, transport } = this.parts
+    takeOverSpelling(link, parameters, differing, (name, value) => transport.write(parameterStatus(name, value)))
     this.#move('active')
     // the SET was a Query, which ended what the server held
     this.#relay.unnamed.attach(link)
@@ -328,20 +282,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   /** Forwards what was kept, unless the client has yet to read the replies to what was forwarded before. */
   #goOn(): void {
-    if (this.state === 'closed' || (this.#paused & PAUSED.replies) !== 0) return
+    if (this.state === 'closed' || this.#pause.forReplies) return
     this.#relay.resume()
-    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#unpause(PAUSED.ahead)
-  }
-
-  #pause(why: number): void {
-    if (this.#paused === 0) this.parts.transport.pause()
-    this.#paused |= why
-  }
-
-  #unpause(why: number): void {
-    if (this.#paused === 0) return
-    this.#paused &= ~why
-    if (this.#paused === 0) this.parts.transport.resume()
+    if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#pause.remove(PAUSED_FOR.ahead)
   }
 
   #detach(link: Link): void {
@@ -350,34 +293,19 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.resume()
     this.#relay.link = null
     this.#relay.unnamed.detach()
-    this.#unpause(PAUSED.link)
+    this.#pause.remove(PAUSED_FOR.link)
   }
 
   #release(link: Link): void {
     this.#detach(link)
     this.#move('idle')
-    this.parts.pool.release(link, this.#answeredMs)
+    this.parts.pool.release(link, this.#times.answeredMs)
     if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
-  }
-
-  #measure(transactionOver: boolean): void {
-    const now = this.parts.clock.monotonicMs()
-    this.#answeredMs = now
-    if (this.#requestMs > 0) this.parts.meter.queried(now - this.#requestMs)
-    this.#requestMs = 0
-    if (!transactionOver) return
-    if (this.#transactionMs > 0) this.parts.meter.transacted(now - this.#transactionMs)
-    this.#transactionMs = 0
-  }
-
-  /** The client has left, with or without Terminate. */
-  #lost(reason: CloseReason = 'client_lost'): void {
-    if (this.state === 'closed') return
-    this.#close(reason)
   }
 
   /** Gives back or ends whatever the session holds, then closes the client's connection. */
   #close(reason: CloseReason): void {
+    if (this.state === 'closed') return
     const link = this.link
     if (this.state === 'waiting') this.parts.pool.leave(this)
     if (link !== null) {
@@ -397,11 +325,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #finish(reason: CloseReason): void {
     if (this.state === 'closed') return
     this.#move('closed')
-    this.#reason = reason
     // who said Terminate is on its way out and has had all its replies
     if (reason === 'client_terminated') this.parts.transport.close()
     else this.parts.transport.end(LINGER_MS)
-    this.parts.closed(this, this.#reason)
+    this.parts.closed(this, reason)
   }
 
   #move(to: SessionState): void {

@@ -1,6 +1,7 @@
 // One logged-in server connection: frames the server's bytes, keeps its ledger and parameters, and forwards to its user.
 import type { CloseReason } from '../errors.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
+import { ASKED } from '../wire/asked.ts'
 import {
   COMMAND_COMPLETE,
   COPY_DATA,
@@ -15,34 +16,20 @@ import {
   STATUS_IDLE,
 } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
-import { ASKED } from '../wire/asked.ts'
 import { ANSWER, Ledger } from '../wire/ledger.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { query, terminate } from '../wire/pgprotocol.ts'
-import { parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
-import type { DialTarget } from './dial.ts'
+import { answersSet, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { HeldRefusal, ROLE_GONE, ROLE_TEST } from './held_refusal.ts'
+import type { LinkFacts } from './link_facts.ts'
+import type { LinkUser } from './link_user.ts'
 
-/** Messages that are looked into are held until whole, up to here. Of a longer ErrorResponse the begin says enough. */
-const HELD_LIMIT = 64 * 1024
+/** Messages that are looked into wait for their end, up to here. Of a longer ErrorResponse the begin says enough. */
+const WHOLE_LIMIT = 64 * 1024
 /** How long a closed link may take to be closed by the server too. */
 const LINGER_MS = 5000
 /** PostgreSQL's lengths are signed. */
 const LONGEST = 1 + 0x7fffffff
-const TAG_SET = Buffer.from('SET\0')
-
-/** Who holds the link: a session. */
-export interface LinkUser {
-  /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
-  forward(buffer: Buffer, start: number, end: number): boolean
-  /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */
-  answered(): void
-  /** The server takes bytes again. */
-  linkDrained(): void
-  /** The server reported a parameter; the message itself is forwarded. */
-  parameterChanged(name: string, value: string): void
-  /** The link is dead. `fatal` is the server's last word, if it had one. */
-  linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void
-}
 
 /** Whom the link tells about its own life: the pool. */
 export interface LinkOwner {
@@ -57,20 +44,6 @@ export interface LinkOwner {
 export interface LinkMeter {
   query(): void
   transaction(): void
-}
-
-export interface LinkFacts {
-  readonly id: number
-  readonly generation: number
-  readonly openedAtMs: number
-  readonly processId: number
-  readonly secretKey: Buffer
-  readonly target: DialTarget
-  readonly parameters: Parameters
-  /** All that the server reported at login, by its spelling: what a new client is greeted with. */
-  readonly welcome: ReadonlyMap<string, string>
-  /** RESET ROLE is owed after a SET. */
-  readonly hasServerRole: boolean
 }
 
 interface Job {
@@ -104,10 +77,9 @@ export class Link implements TransportHandler {
   #fatal: ReplyFields | undefined
   /** `answered` is due. */
   #wake = false
-  /** An error that may mean that the role is gone, and its ReadyForQuery. */
-  #held: Buffer[] | null = null
-  #questioning = false
-  #cleansing = false
+  #held: HeldRefusal | null = null
+  /** The query of the link's own that runs while a user has it. */
+  #question: 'none' | 'cleansing' | 'role' = 'none'
   #closed = false
   #paused = false
 
@@ -134,7 +106,7 @@ export class Link implements TransportHandler {
 
   /** The link asks a question of its own: its user sends nothing meanwhile. */
   get questioning(): boolean {
-    return this.#questioning
+    return this.#question !== 'none'
   }
 
   get remoteAddress(): string {
@@ -158,18 +130,16 @@ export class Link implements TransportHandler {
    * command is spent on it (`Ledger.unclean`). `answered` follows.
    */
   cleanse(): void {
-    this.#questioning = true
-    this.#cleansing = true
+    this.#question = 'cleansing'
     this.run('', () => {
-      this.#questioning = false
-      this.#cleansing = false
+      this.#question = 'none'
       this.user?.answered()
     })
   }
 
   /** What is owed is pglease's own: the user has all its replies. */
   get cleansing(): boolean {
-    return this.#cleansing
+    return this.#question === 'cleansing'
   }
 
   /** Ends the link: Terminate, then the server closes. `linkClosed` follows when it has. */
@@ -203,8 +173,8 @@ export class Link implements TransportHandler {
       const total = 1 + lengthAt(buffer, position + 1)
       if (total < HEADER_LENGTH || total > LONGEST) return this.#violation(buffer, run, position)
       const available = end - position
-      if (available < total && isHeld(type)) {
-        if (available < HELD_LIMIT) break
+      if (available < total && mustBeWhole(type)) {
+        if (available < WHOLE_LIMIT) break
         if (type !== ERROR_RESPONSE) return this.#violation(buffer, run, position)
       }
       const answer = this.#answer(type, buffer, position, Math.min(total, available))
@@ -231,7 +201,7 @@ export class Link implements TransportHandler {
     if (this.#wake && this.#streaming === 0) this.#awaken()
   }
 
-  /** Looks at one message, of which `total` bytes are there (all where `isHeld`), and says whether the user gets it. */
+  /** Looks at one message, of which `total` bytes are there (all where `mustBeWhole`), and says whether the user gets it. */
   #answer(type: number, buffer: Buffer, position: number, total: number): number {
     const inJob = this.#job !== null && this.ledger.head === ASKED.inventedQuery
     switch (type) {
@@ -246,7 +216,7 @@ export class Link implements TransportHandler {
       case READY_FOR_QUERY:
         return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
       case COMMAND_COMPLETE:
-        if (this.facts.hasServerRole && !inJob && isSet(buffer, position + HEADER_LENGTH)) this.roleMayDiffer = true
+        if (this.facts.hasServerRole && !inJob && answersSet(buffer, position + HEADER_LENGTH)) this.roleMayDiffer = true
         return this.ledger.answered(type, 0)
       case DATA_ROW:
         if (this.ledger.quiet) return ANSWER.violation
@@ -283,10 +253,9 @@ export class Link implements TransportHandler {
     if (this.ledger.skipping) this.#wake = true
     if (!this.overdue || this.ledger.status !== STATUS_IDLE || this.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))
       return answer
-    const { sqlstate } = parseFields(buffer, position + HEADER_LENGTH, position + total)
-    if (sqlstate !== '42501' && sqlstate !== '42704') return answer
-    // held to its ReadyForQuery: the link itself is asked first whether its role still exists
-    this.#held = [Buffer.from(buffer.subarray(position, position + total))]
+    const held = HeldRefusal.of(buffer, position, position + total)
+    if (held === null) return answer
+    this.#held = held
     return ANSWER.swallow
   }
 
@@ -299,16 +268,16 @@ export class Link implements TransportHandler {
     this.#meter.query()
     if (status === STATUS_IDLE) this.#meter.transaction()
     if (this.#held === null) return answer
-    this.#held.push(Buffer.from(buffer.subarray(position, position + 6)))
+    this.#held.end(buffer, position, position + 6)
     // more was asked meanwhile: its answers must not overtake
     if (!this.ledger.settled) this.#forwardHeld()
     return ANSWER.swallow
   }
 
   #forwardHeld(): void {
-    const reply = Buffer.concat(this.#held ?? [])
+    const reply = this.#held?.bytes
     this.#held = null
-    this.#forward(reply, 0, reply.length)
+    if (reply !== undefined) this.#forward(reply, 0, reply.length)
   }
 
   #awaken(): void {
@@ -318,17 +287,16 @@ export class Link implements TransportHandler {
       this.#job = null
       return job.done(job.error)
     }
-    if (this.#held !== null && this.ledger.settled) return this.#question()
+    if (this.#held !== null && this.ledger.settled) return this.#testRole()
     this.user?.answered()
   }
 
-  /** `select session_user` is the test: 42704 = the role is gone, an answer = the reply was the query's own. */
-  #question(): void {
-    this.#questioning = true
-    this.run('select session_user', (error) => {
-      this.#questioning = false
+  #testRole(): void {
+    this.#question = 'role'
+    this.run(ROLE_TEST, (error) => {
+      this.#question = 'none'
       this.#forwardHeld()
-      if (error?.sqlstate === '42704') this.owner?.roleGone(this)
+      if (error?.sqlstate === ROLE_GONE) this.owner?.roleGone(this)
       this.user?.answered()
     })
   }
@@ -378,17 +346,5 @@ export class Link implements TransportHandler {
   }
 }
 
-const isHeld = (type: number): boolean =>
+const mustBeWhole = (type: number): boolean =>
   type === READY_FOR_QUERY || type === ERROR_RESPONSE || type === COMMAND_COMPLETE || type === PARAMETER_STATUS
-
-const isSet = (buffer: Buffer, tag: number): boolean => buffer.compare(TAG_SET, 0, 4, tag, tag + 4) === 0
-
-/** Reads the severity without decoding the rest: S and V come first in every PostgreSQL since 9.6. */
-function isFatal(buffer: Buffer, start: number, end: number): boolean {
-  if (buffer[start] === 0x53) {
-    const zero = buffer.indexOf(0, start)
-    if (zero >= 0 && zero + 2 < end && buffer[zero + 1] === 0x56) return buffer[zero + 2] === 0x46 || buffer[zero + 2] === 0x50
-  }
-  const { severityNonLocalised } = parseFields(buffer, start, end)
-  return severityNonLocalised === 'FATAL' || severityNonLocalised === 'PANIC'
-}

@@ -1,6 +1,7 @@
 // Sessions, a pool and links without sockets: a test speaks for the clients and for the servers.
 
-import { Session, type SessionMeter } from '../../src/client/session.ts'
+import { Session } from '../../src/client/session.ts'
+import type { SessionMeter } from '../../src/client/session_meter.ts'
 import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'

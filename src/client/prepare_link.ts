@@ -1,0 +1,41 @@
+// Brings a link to a session's parameters before the session's first request on it.
+import type { Link } from '../server/link.ts'
+import type { Parameters } from '../wire/parameters.ts'
+import type { ReplyFields } from '../wire/reply.ts'
+
+const QUERY_CANCELED = '57014'
+
+/** Sets the parameters `differing` on `link`. `done` gets the server's error, if any; never called if the link dies. */
+export function prepareLink(
+  link: Link,
+  parameters: Parameters,
+  differing: readonly number[],
+  done: (error: ReplyFields | undefined) => void,
+): void {
+  link.run(parameters.setStatement(differing), (error) => {
+    // the client's cancel request meant its own query, which has not been asked yet
+    if (error?.sqlstate === QUERY_CANCELED) prepareLink(link, parameters, differing, done)
+    else done(error)
+  })
+}
+
+/**
+ * What the server does not report is known from what was set; what it reports is in its own spelling, which the session takes over
+ * and its client is told through `tell`.
+ */
+export function takeOverSpelling(
+  link: Link,
+  parameters: Parameters,
+  differing: readonly number[],
+  tell: (name: string, value: string) => void,
+): void {
+  for (const index of differing) {
+    const name = parameters.names.names[index] as string
+    const told = link.parameters.values[index]
+    if (told === undefined) link.parameters.set(name, parameters.values[index] ?? '')
+    else if (told !== parameters.values[index]) {
+      parameters.set(name, told)
+      tell(name, told)
+    }
+  }
+}

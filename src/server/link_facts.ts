@@ -1,0 +1,17 @@
+// What the login found out about a link, and what never changes of it.
+import type { Parameters } from '../wire/parameters.ts'
+import type { DialTarget } from './dial.ts'
+
+export interface LinkFacts {
+  readonly id: number
+  readonly generation: number
+  readonly openedAtMs: number
+  readonly processId: number
+  readonly secretKey: Buffer
+  readonly target: DialTarget
+  readonly parameters: Parameters
+  /** All that the server reported at login, by its spelling: what a new client is greeted with. */
+  readonly welcome: ReadonlyMap<string, string>
+  /** RESET ROLE is owed after a SET. */
+  readonly hasServerRole: boolean
+}

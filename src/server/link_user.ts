@@ -1,0 +1,15 @@
+// Who holds a link, as the link sees it.
+import type { ReplyFields } from '../wire/reply.ts'
+
+export interface LinkUser {
+  /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
+  forward(buffer: Buffer, start: number, end: number): boolean
+  /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */
+  answered(): void
+  /** The server takes bytes again. */
+  linkDrained(): void
+  /** The server reported a parameter; the message itself is forwarded. */
+  parameterChanged(name: string, value: string): void
+  /** The link is dead. `fatal` is the server's last word, if it had one. */
+  linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void
+}
