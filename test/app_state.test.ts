@@ -1,99 +1,15 @@
-// What probes, gauges and the status page say, over real pools and sessions without sockets and a Vault in numbers.
+// What probes, gauges and the status page say.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Served } from '../src/app_databases.ts'
-import { State } from '../src/app_state.ts'
-import { Registry } from '../src/client/registry.ts'
-import { FixedSource } from '../src/credential.ts'
 import { type ErrorCode, PgleaseError } from '../src/errors.ts'
-import { Metrics } from '../src/metrics.ts'
-import type { Listener } from '../src/net/transport.ts'
-import { Secret } from '../src/secret.ts'
-import type { DatabaseSettings } from '../src/settings/settings.ts'
-import type { Phase } from '../src/shutdown.ts'
-import { Routes } from '../src/tenant/route.ts'
-import type { Vault, VaultSnapshot } from '../src/vault/vault.ts'
-import { FakeClock } from './kit/fake-clock.ts'
-import { quietMeter, reply, SessionWorld } from './kit/session-world.ts'
+import { reply } from './kit/session-world.ts'
+import { type Source, StateSetup, vaultSnapshot, vaultSource } from './kit/state-setup.ts'
 
 const NOT_YET = 'no login with a credential has succeeded yet'
-const BUILD = { version: '1.2.3', commit: 'abc', runtime: 'test 1' }
 const QUERY = Buffer.from('Q\0\0\0\u000dSELECT 1\0', 'latin1')
-const ADDRESS = { kind: 'tcp', host: '127.0.0.1', port: 6432 } as const
-
-type Source = VaultSnapshot['sources'][number]
-
-const vaultSource = (changes: Partial<Source> = {}): Source => ({
-  name: 'leased',
-  vaultPath: 'database/creds/leased',
-  trouble: undefined,
-  reading: false,
-  generations: [
-    { generation: 1, state: 'draining', user: 'v-one', leaseId: 'database/creds/leased/one', remainingMs: 30_000 },
-    { generation: 2, state: 'current', user: 'v-two', leaseId: 'database/creds/leased/two', remainingMs: 600_000 },
-    { generation: 3, state: 'offered', user: 'v-three', leaseId: 'database/creds/leased/three', remainingMs: 900_000 },
-  ],
-  ...changes,
-})
-
-const vaultSnapshot = (changes: Partial<VaultSnapshot> = {}): VaultSnapshot => ({
-  address: 'https://vault.example:8200',
-  available: true,
-  trouble: undefined,
-  token: { kind: 'own', method: 'approle', present: true, remainingMs: 1_800_000 },
-  sources: [vaultSource()],
-  ...changes,
-})
-
-/** State over databases `leased` (Vault) and `fixed` (a configured password), neither with a credential yet. */
-class Setup {
-  readonly clock = new FakeClock()
-  readonly leased = new SessionWorld({ pool_size: 2 })
-  readonly fixed = new SessionWorld()
-  readonly metrics = new Metrics(BUILD)
-  readonly registry = new Registry()
-  readonly listeners: Listener[] = []
-  readonly routes = new Routes<Served>()
-  vault = vaultSnapshot()
-  phase: Phase = 'serving'
-  readonly state: State
-
-  constructor({ withVault = true } = {}) {
-    this.#add('leased', this.leased, { vault_path: 'database/creds/leased', pool_size: 2 })
-    this.#add('fixed', this.fixed, { user: 'report', pool_size: 1 })
-    const { clock, routes, metrics, registry, listeners } = this
-    const vault = withVault ? ({ state: () => this.vault } as Vault) : undefined
-    this.state = new State({ build: BUILD, clock, routes, vault, metrics, registry, phase: () => this.phase, listeners })
-  }
-
-  #add(database: string, { pool }: SessionWorld, settings: Partial<DatabaseSettings>): void {
-    // of a source only its name is asked here; the pools have theirs
-    const source = new FixedSource(database, '', new Secret(''))
-    this.routes.add(database, { database, settings: settings as DatabaseSettings, pool, source, meter: quietMeter })
-  }
-
-  open(): void {
-    this.listeners.push({ address: ADDRESS, close() {} })
-  }
-
-  async prove(...worlds: SessionWorld[]): Promise<void> {
-    for (const world of worlds) {
-      world.source.offer(1)
-      await world.settle()
-    }
-  }
-
-  /** A client of `world` that is registered as one of `database`. */
-  client(world: SessionWorld, database: string) {
-    const client = world.client()
-    Object.assign(client.session.parts, { database })
-    this.registry.add(client.session, this.registry.newKey(false))
-    return client
-  }
-}
 
 test('startup: listeners and every database, each with its reason', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   assert.deepEqual(setup.state.startup(), [
     { name: 'listeners', ok: false, reason: 'they are not open yet' },
     { name: 'database leased', ok: false, reason: NOT_YET },
@@ -111,7 +27,7 @@ test('startup: listeners and every database, each with its reason', async () => 
 })
 
 test('the start is noted once, when everything is there, and not before', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   await setup.prove(setup.leased, setup.fixed)
   assert.equal(setup.state.noteStarted(), false)
   setup.open()
@@ -120,7 +36,7 @@ test('the start is noted once, when everything is there, and not before', async 
 })
 
 test('what has started stays started: after the end of a role, and when the listeners are closed', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   setup.open()
   await setup.prove(setup.leased, setup.fixed)
   assert.equal(setup.state.noteStarted(), true)
@@ -131,7 +47,7 @@ test('what has started stays started: after the end of a role, and when the list
 })
 
 test('ready: one database that can be served is enough; without one each says why', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   setup.fixed.loginFailure = new PgleaseError('connect_refused', 'db:5432')
   await setup.prove(setup.fixed)
   assert.deepEqual(setup.state.ready(), [
@@ -146,7 +62,7 @@ test('ready: one database that can be served is enough; without one each says wh
 })
 
 test('whoever is on its way out is not ready, in every phase', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   await setup.prove(setup.leased, setup.fixed)
   for (const phase of ['draining', 'finishing', 'closing', 'ending', 'over'] as const) {
     setup.phase = phase
@@ -156,7 +72,7 @@ test('whoever is on its way out is not ready, in every phase', async () => {
 })
 
 test('snapshot: clients and links of each database by state', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   await setup.prove(setup.leased, setup.fixed)
   const [active, waiting] = [setup.client(setup.fixed, 'fixed'), setup.client(setup.fixed, 'fixed')]
   setup.client(setup.fixed, 'fixed')
@@ -184,7 +100,7 @@ test('snapshot: clients and links of each database by state', async () => {
 })
 
 test('snapshot: trouble of a database is told', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   setup.fixed.loginFailure = new PgleaseError('connect_refused', 'db:5432')
   await setup.prove(setup.fixed)
   const [leased, fixed] = setup.state.snapshot().databases
@@ -192,7 +108,7 @@ test('snapshot: trouble of a database is told', async () => {
 })
 
 test('snapshot: a leased source shows the generation that serves, a fixed one never ends', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   await setup.prove(setup.fixed)
   assert.deepEqual(setup.state.snapshot().sources, [
     { name: 'leased', generation: 2, remainingSeconds: 600, linksDraining: 0, user: 'v-two' },
@@ -202,7 +118,7 @@ test('snapshot: a leased source shows the generation that serves, a fixed one ne
 })
 
 test('snapshot: of which generation a source speaks', () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   const [draining, current, offered] = vaultSource().generations
   const told = (generations: Source['generations']) => {
     setup.vault = vaultSnapshot({ sources: [vaultSource({ generations })] })
@@ -217,7 +133,7 @@ test('snapshot: of which generation a source speaks', () => {
 })
 
 test('links of an older generation drain, each for the source that it came from', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   // a place for the login that proves the next one
   setup.fixed.pool.settings = { ...setup.fixed.pool.settings, pool_size: 2 }
   const draining = () => setup.state.snapshot().sources.map(({ name, linksDraining }) => [name, linksDraining])
@@ -240,7 +156,7 @@ test('links of an older generation drain, each for the source that it came from'
 })
 
 test('no token, or one that never ends, is no number', () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   const token = { kind: 'foreign', method: 'token', present: false, remainingMs: 0 } as const
   setup.vault = vaultSnapshot({ token })
   assert.deepEqual([setup.state.snapshot().token, setup.state.admin().token], [undefined, undefined])
@@ -250,7 +166,7 @@ test('no token, or one that never ends, is no number', () => {
 })
 
 test('admin: counters, generations, token and Vault, and time since the start', async () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   await setup.prove(setup.leased, setup.fixed)
   const counters = setup.metrics.database('fixed')
   counters.addQuery()
@@ -289,7 +205,7 @@ test('admin: counters, generations, token and Vault, and time since the start', 
 })
 
 test("admin: Vault's and a source's trouble in the words that clients get", () => {
-  const setup = new Setup()
+  const setup = new StateSetup()
   const trouble = (code: ErrorCode) => ({ code, detail: 'why' })
   setup.vault = vaultSnapshot({
     available: false,
@@ -302,7 +218,7 @@ test("admin: Vault's and a source's trouble in the words that clients get", () =
 })
 
 test('without Vault there is no word of it', () => {
-  const setup = new Setup({ withVault: false })
+  const setup = new StateSetup({ withVault: false })
   const admin = setup.state.admin()
   assert.deepEqual([admin.vault, admin.token, admin.sources, setup.state.snapshot().token], [undefined, undefined, [], undefined])
   assert.deepEqual(

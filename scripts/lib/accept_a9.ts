@@ -28,6 +28,8 @@ function parts(): Part[] {
     { name: 'the transports’ contract on Bun', command: onBun(transports) },
     { name: 'the transports’ contract on Deno', command: onDeno(transports) },
     { name: 'two sessions over one link as a direct connection', command: onBun(endToEnd('e2e.unnamed')) },
+    { name: 'pipelines, COPY and large messages as a direct connection', command: onBun(endToEnd('e2e.pipelines')) },
+    { name: 'clients and servers that leave in the middle', command: onBun(endToEnd('e2e.departures')) },
     { name: 'COPY, pipelines, portals and errors as a direct connection', command: onBun(endToEnd('e2e.pooling')) },
     { name: 'the smoke test on the binary', command: onBun(endToEnd('e2e.smoke')) },
     {

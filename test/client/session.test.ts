@@ -2,19 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PgleaseError } from '../../src/errors.ts'
-import { parameterStatus } from '../../src/wire/reply.ts'
-import { bind, copyData, copyDone, execute, flush, message, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { flush, message, parse, query, sync } from '../kit/raw-messages.ts'
+import { asked, reply, SessionWorld } from '../kit/session-world.ts'
 
 const terminate = message('X')
-
-/** A client in the middle of something on link 0. */
-async function asked(...messages: Buffer[]): Promise<{ world: SessionWorld; client: TestClient }> {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.send(...messages)
-  return { world, client }
-}
 
 test('a client that leaves while it waits asks nothing', async () => {
   const { world, client } = await asked(query('SELECT 1'))
@@ -115,93 +106,6 @@ test('a client that closed after Terminate stops nothing: its request is carried
   assert.equal(client.transport.letters(), 'TD')
 })
 
-test('a link that dies outside a transaction: one ERROR and one ReadyForQuery for each request, and the client stays', async () => {
-  const { world, client } = await asked(query('1'), parse('', '2'), bind('', ''), execute(), sync(), query('3').subarray(0, 6))
-  world.answer(0, reply('C Z 1 FATAL', '57P01'))
-  assert.deepEqual(client.transport.lines(), [
-    "CommandComplete 'SELECT 1'",
-    'ReadyForQuery I',
-    'ParseComplete',
-    "ErrorResponse S='ERROR' C='57P01' M='the end'",
-    'ReadyForQuery I',
-  ])
-  assert.equal(client.session.state, 'idle')
-  world.backend().transport.lost()
-  client.session.data(query('3').subarray(6))
-  await world.settle()
-  assert.match(String(world.backend(1).transport.take()), /3/)
-  world.backend(1).transport.lost()
-  assert.match(String(client.transport.lines()), /^ErrorResponse S='ERROR' C='08006' M='server conn crashed\?',ReadyForQuery I$/)
-})
-
-test('a link that dies inside a transaction, a batch, COPY or a message ends the client with FATAL', async () => {
-  const states: [string, Buffer[], Buffer | undefined][] = [
-    ['in a transaction', [query('BEGIN')], reply('C ZT')],
-    ['in a failed transaction', [query('BEGIN')], reply('E ZE')],
-    ['in an open batch', [parse('', 'x')], undefined],
-    ['in a skipped stretch', [parse('', 'x')], reply('E')],
-    ['in COPY', [query('COPY t FROM STDIN')], reply('G')],
-    ['within its message', [query('x'.repeat(100_000)).subarray(0, 70_000)], undefined],
-    ['within a reply', [query('x')], reply('T D').subarray(0, -2)],
-  ]
-  for (const [name, messages, answer] of states) {
-    const { world, client } = await asked(...messages)
-    if (answer !== undefined) world.answer(0, answer)
-    client.transport.take()
-    world.backend().transport.lost()
-    const last = client.transport.take()
-    assert.match(last.toString(), /SFATAL.*C08006/, name)
-    assert.equal(client.closed, 'server_lost_in_transaction', name)
-  }
-})
-
-test('a link that dies while it is prepared: the request goes to the next one', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
-  client.send(query('SELECT 1'))
-  assert.equal(client.session.state, 'preparing')
-  world.backend().transport.lost()
-  assert.deepEqual([client.session.state, client.transport.take().length], ['waiting', 0])
-  await world.settle()
-  assert.match(String(world.backend(1).transport.take()), /SET "TimeZone" TO 'Europe\/Vienna'/)
-  world.answer(1, parameterStatus('TimeZone', 'Europe/Vienna'), reply('C Z'))
-  assert.match(String(world.backend(1).transport.take()), /SELECT 1/)
-  world.answer(1, reply('C Z'))
-  assert.equal(client.transport.letters(), 'CZ')
-})
-
-test('a parameter is told to the client in the spelling of the server; one that is refused ends it', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.session.parts.parameters.set('TimeZone', 'utc-ish')
-  client.send(query('SELECT 1'))
-  world.answer(0, parameterStatus('TimeZone', 'UTC-ish'), reply('C Z'))
-  assert.deepEqual(client.transport.lines(), ["ParameterStatus 'TimeZone' 'UTC-ish'"])
-  world.answer(0, reply('C Z'))
-  client.transport.take()
-  client.send(query('SELECT 2'))
-  assert.equal(world.backend().transport.letters(), 'QQQ', 'no second SET')
-  world.answer(0, reply('C Z'))
-  client.session.parts.parameters.set('TimeZone', 'nowhere')
-  client.send(query('SELECT 3'))
-  world.answer(0, reply('E Z', '22023'))
-  assert.match(String(client.transport.lines().at(-1)), /FATAL.*cannot set a session parameter.*22023/)
-  assert.deepEqual([client.closed, world.pool.lists.count('idle')], ['parameters_failed', 1])
-})
-
-test('a cancel request that hits our own SET does not end the client', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.session.parts.parameters.set('TimeZone', 'CET')
-  client.send(query('SELECT 1'))
-  world.answer(0, reply('E Z', '57014'))
-  world.answer(0, parameterStatus('TimeZone', 'CET'), reply('C Z'))
-  world.answer(0, reply('C Z'))
-  assert.equal(client.transport.letters(), 'CZ')
-  assert.equal(world.backend().transport.letters(), 'QQQ')
-})
-
 test('a session that stays on its link for a long statement rests between transactions', async () => {
   const { world, client } = await asked(parse('', 'x'.repeat(70_000)), sync())
   assert.equal(client.session.endIfIdle(), false)
@@ -223,104 +127,6 @@ test('a login that fails for good refuses those who wait', async () => {
   await world.settle()
   assert.match(String(client.transport.lines()), /FATAL.*08P01/)
   assert.equal(client.closed, 'login_failed')
-})
-
-test('a client that does not read gets no more: the link stops, and its requests are not carried out', async () => {
-  const { world, client } = await asked(query('1'))
-  const { transport } = world.backend()
-  client.transport.full = true
-  world.answer(0, reply('T D'))
-  assert.deepEqual([client.transport.paused, transport.paused], [true, true])
-  // one more chunk may come after a pause, on either side
-  world.answer(0, reply('D C Z'))
-  client.send(query('2'))
-  assert.equal(transport.paused, false, 'it went back to the pool')
-  transport.take()
-  assert.equal(client.session.state, 'idle')
-  assert.equal(transport.letters(), '')
-  assert.equal(client.transport.paused, true)
-  client.transport.drained()
-  assert.equal(transport.letters(), 'Q')
-  assert.equal(client.transport.paused, false)
-  world.answer(0, reply('C Z'))
-  assert.equal(client.transport.letters(), 'TDDCZCZ')
-})
-
-test('a server that does not read stops the client until it does, or until the link is gone', async () => {
-  const { world, client } = await asked(query('COPY t FROM STDIN'))
-  const { transport } = world.backend()
-  world.answer(0, reply('G'))
-  transport.full = true
-  client.send(copyData('1\n'))
-  assert.equal(client.transport.paused, true)
-  transport.drained()
-  assert.equal(client.transport.paused, false)
-  transport.full = true
-  client.send(copyData('2\n'))
-  // it fails meanwhile
-  world.answer(0, reply('E Z'))
-  assert.equal(client.transport.paused, false)
-  client.send(copyDone())
-  const second = await asked(query('x'))
-  second.world.backend().transport.full = true
-  second.client.send(query('y'))
-  assert.equal(second.client.transport.paused, true)
-  second.world.backend().transport.lost()
-  assert.equal(second.client.transport.paused, false)
-  assert.equal(second.client.session.state, 'idle')
-})
-
-test('a link with a doubtful Sync is asked before it serves the next', async () => {
-  const { world, client } = await asked(parse('', 'COPY t FROM STDIN'), bind('', ''), execute(), sync())
-  const other = world.client()
-  const { transport } = world.backend()
-  world.answer(0, reply('1 2 G E'))
-  client.send(copyDone(), sync())
-  other.send(query('other'))
-  transport.take()
-  world.answer(0, reply('Z'))
-  assert.equal(client.transport.letters(), '12GEZ')
-  assert.deepEqual(transport.take(), query(''))
-  // what the client asks meanwhile waits
-  client.send(query('next'))
-  assert.equal(transport.letters(), '')
-  // the late one, then the answer to the question
-  world.answer(0, reply('Z I Z'))
-  assert.equal(client.transport.letters(), 'Z')
-  assert.match(String(transport.take()), /other/)
-  world.answer(0, reply('C Z'))
-  assert.equal(other.transport.letters(), 'CZ')
-  assert.match(String(transport.take()), /next/)
-})
-
-test('a link on which a Query came into an open batch is cleansed before it serves the next', async () => {
-  const { world, client } = await asked(parse('', 'x'), bind('', ''), execute(), query('q'), sync())
-  const other = world.client()
-  const { transport } = world.backend()
-  other.send(query('other'))
-  transport.take()
-  world.answer(0, reply('1 2 C C ZT Z'))
-  assert.deepEqual(transport.take(), query(''))
-  world.answer(0, reply('E', 'XX000'))
-  world.answer(0, reply('Z'))
-  assert.equal(client.transport.letters(), '12CCZZ', 'nobody hears of the error')
-  assert.match(String(transport.take()), /other/)
-  world.answer(0, reply('C Z'))
-  assert.equal(other.transport.letters(), 'CZ')
-  assert.equal(transport.letters(), '', 'once is enough')
-})
-
-test('a link that dies while it is cleansed owes its client nothing; a client that leaves meanwhile takes it along', async () => {
-  const messages = [parse('', 'x'), query('q'), sync()]
-  const dying = await asked(...messages)
-  dying.world.answer(0, reply('1 C Z Z'))
-  dying.client.transport.take()
-  dying.world.backend().transport.lost()
-  assert.deepEqual([dying.client.session.state, dying.client.transport.letters()], ['idle', ''])
-  const leaving = await asked(...messages)
-  leaving.world.answer(0, reply('1 C Z Z'))
-  leaving.client.transport.lost()
-  assert.deepEqual([leaving.world.pool.lists.count('closing'), leaving.client.cancelled.length], [1, 0])
 })
 
 test('when pglease ends, a session ends with its transaction', async () => {

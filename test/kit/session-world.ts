@@ -187,6 +187,14 @@ export class SessionWorld {
   }
 }
 
+/** A client in the middle of something on link 0: it has sent `messages`. */
+export async function asked(...messages: Buffer[]): Promise<{ world: SessionWorld; client: TestClient }> {
+  const world = await SessionWorld.ready()
+  const client = world.client()
+  client.send(...messages)
+  return { world, client }
+}
+
 /** Server messages by letter; `Z`, `ZT`, `ZE` and `E` (an ERROR of `sqlstate`) have bodies. */
 export function reply(letters: string, sqlstate = '42601'): Buffer {
   const parts = letters.split(' ').map((letter) => {

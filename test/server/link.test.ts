@@ -5,19 +5,11 @@ import type { ReplyFields } from '../../src/wire/reply.ts'
 import { errorResponse, noticeResponse, parameterStatus } from '../../src/wire/reply.ts'
 import { execute, query, sync } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { asked, reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
 import { arrivals } from '../kit/splits.ts'
 
 const notice = noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: 'hello' })
 const notification = wireMessage('A', '\0\0\0\x01channel\0payload\0')
-
-/** A client that asked `messages` on link 0. */
-async function asked(...messages: Buffer[]): Promise<{ world: SessionWorld; client: TestClient }> {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.send(...messages)
-  return { world, client }
-}
 
 test('replies arrive at the client as they were sent, however they are cut', async () => {
   const bytes = Buffer.concat([

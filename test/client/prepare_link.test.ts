@@ -1,0 +1,37 @@
+// A link is brought to the session's parameters before the session's request runs on it.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parameterStatus } from '../../src/wire/reply.ts'
+import { query } from '../kit/raw-messages.ts'
+import { reply, SessionWorld } from '../kit/session-world.ts'
+
+test('a parameter is told to the client in the spelling of the server; one that is refused ends it', async () => {
+  const world = await SessionWorld.ready()
+  const client = world.client()
+  client.session.parts.parameters.set('TimeZone', 'utc-ish')
+  client.send(query('SELECT 1'))
+  world.answer(0, parameterStatus('TimeZone', 'UTC-ish'), reply('C Z'))
+  assert.deepEqual(client.transport.lines(), ["ParameterStatus 'TimeZone' 'UTC-ish'"])
+  world.answer(0, reply('C Z'))
+  client.transport.take()
+  client.send(query('SELECT 2'))
+  assert.equal(world.backend().transport.letters(), 'QQQ', 'no second SET')
+  world.answer(0, reply('C Z'))
+  client.session.parts.parameters.set('TimeZone', 'nowhere')
+  client.send(query('SELECT 3'))
+  world.answer(0, reply('E Z', '22023'))
+  assert.match(String(client.transport.lines().at(-1)), /FATAL.*cannot set a session parameter.*22023/)
+  assert.deepEqual([client.closed, world.pool.lists.count('idle')], ['parameters_failed', 1])
+})
+
+test('a cancel request that hits our own SET does not end the client', async () => {
+  const world = await SessionWorld.ready()
+  const client = world.client()
+  client.session.parts.parameters.set('TimeZone', 'CET')
+  client.send(query('SELECT 1'))
+  world.answer(0, reply('E Z', '57014'))
+  world.answer(0, parameterStatus('TimeZone', 'CET'), reply('C Z'))
+  world.answer(0, reply('C Z'))
+  assert.equal(client.transport.letters(), 'CZ')
+  assert.equal(world.backend().transport.letters(), 'QQQ')
+})

@@ -1,0 +1,75 @@
+// A client whose link dies: what it is told, and whether it stays.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { parameterStatus } from '../../src/wire/reply.ts'
+import { bind, execute, parse, query, sync } from '../kit/raw-messages.ts'
+import { asked, reply, SessionWorld } from '../kit/session-world.ts'
+
+test('a link that dies outside a transaction: one ERROR and one ReadyForQuery for each request, and the client stays', async () => {
+  const { world, client } = await asked(query('1'), parse('', '2'), bind('', ''), execute(), sync(), query('3').subarray(0, 6))
+  world.answer(0, reply('C Z 1 FATAL', '57P01'))
+  assert.deepEqual(client.transport.lines(), [
+    "CommandComplete 'SELECT 1'",
+    'ReadyForQuery I',
+    'ParseComplete',
+    "ErrorResponse S='ERROR' C='57P01' M='the end'",
+    'ReadyForQuery I',
+  ])
+  assert.equal(client.session.state, 'idle')
+  world.backend().transport.lost()
+  client.session.data(query('3').subarray(6))
+  await world.settle()
+  assert.match(String(world.backend(1).transport.take()), /3/)
+  world.backend(1).transport.lost()
+  assert.match(String(client.transport.lines()), /^ErrorResponse S='ERROR' C='08006' M='server conn crashed\?',ReadyForQuery I$/)
+})
+
+test('a link that dies inside a transaction, a batch, COPY or a message ends the client with FATAL', async () => {
+  const states: [string, Buffer[], Buffer | undefined][] = [
+    ['in a transaction', [query('BEGIN')], reply('C ZT')],
+    ['in a failed transaction', [query('BEGIN')], reply('E ZE')],
+    ['in an open batch', [parse('', 'x')], undefined],
+    ['in a skipped stretch', [parse('', 'x')], reply('E')],
+    ['in COPY', [query('COPY t FROM STDIN')], reply('G')],
+    ['within its message', [query('x'.repeat(100_000)).subarray(0, 70_000)], undefined],
+    ['within a reply', [query('x')], reply('T D').subarray(0, -2)],
+  ]
+  for (const [name, messages, answer] of states) {
+    const { world, client } = await asked(...messages)
+    if (answer !== undefined) world.answer(0, answer)
+    client.transport.take()
+    world.backend().transport.lost()
+    const last = client.transport.take()
+    assert.match(last.toString(), /SFATAL.*C08006/, name)
+    assert.equal(client.closed, 'server_lost_in_transaction', name)
+  }
+})
+
+test('a link that dies while it is prepared: the request goes to the next one', async () => {
+  const world = await SessionWorld.ready()
+  const client = world.client()
+  client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
+  client.send(query('SELECT 1'))
+  assert.equal(client.session.state, 'preparing')
+  world.backend().transport.lost()
+  assert.deepEqual([client.session.state, client.transport.take().length], ['waiting', 0])
+  await world.settle()
+  assert.match(String(world.backend(1).transport.take()), /SET "TimeZone" TO 'Europe\/Vienna'/)
+  world.answer(1, parameterStatus('TimeZone', 'Europe/Vienna'), reply('C Z'))
+  assert.match(String(world.backend(1).transport.take()), /SELECT 1/)
+  world.answer(1, reply('C Z'))
+  assert.equal(client.transport.letters(), 'CZ')
+})
+
+test('a link that dies while it is cleansed owes its client nothing; a client that leaves meanwhile takes it along', async () => {
+  const messages = [parse('', 'x'), query('q'), sync()]
+  const dying = await asked(...messages)
+  dying.world.answer(0, reply('1 C Z Z'))
+  dying.client.transport.take()
+  dying.world.backend().transport.lost()
+  assert.deepEqual([dying.client.session.state, dying.client.transport.letters()], ['idle', ''])
+  const leaving = await asked(...messages)
+  leaving.world.answer(0, reply('1 C Z Z'))
+  leaving.client.transport.lost()
+  assert.deepEqual([leaving.world.pool.lists.count('closing'), leaving.client.cancelled.length], [1, 0])
+})
