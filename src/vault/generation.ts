@@ -15,15 +15,9 @@ const MOVES: Readonly<Record<GenerationState, readonly GenerationState[]>> = {
   revoked: [],
 }
 
-export const GENERATION_STATES = Object.keys(MOVES) as readonly GenerationState[]
-
-export function mayMove(from: GenerationState, to: GenerationState): boolean {
-  return MOVES[from].includes(to)
-}
-
 /** `to`, when `from` may become it; throws otherwise: a bug, never a condition of the outside. */
 export function move(from: GenerationState, to: GenerationState): GenerationState {
-  if (!mayMove(from, to)) throw new Error(`a generation cannot go from ${from} to ${to}`)
+  if (!MOVES[from].includes(to)) throw new Error(`a generation cannot go from ${from} to ${to}`)
   return to
 }
 

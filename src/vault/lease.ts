@@ -15,7 +15,8 @@ import {
   successorInMs,
 } from './schedule.ts'
 import { RenewLeaseAnswer } from './schema.ts'
-import type { Token, TokenKeeper } from './token.ts'
+import type { Token } from './token.ts'
+import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
 /** Nothing waits longer than this without looking at the clocks again: a machine may have slept. */
@@ -42,7 +43,6 @@ export class Lease {
   readonly leaseId: string
   readonly credential: Credential
   readonly token: Token
-  readonly issued: Instant
   readonly #context: VaultContext
   readonly #keeper: TokenKeeper
   readonly #owner: LeaseOwner
@@ -63,7 +63,6 @@ export class Lease {
     this.leaseId = grant.leaseId
     this.credential = grant.credential
     this.token = grant.token
-    this.issued = grant.sent
     this.#jitter = context.clock.random()
     this.#times = {
       issued: grant.sent,

@@ -12,7 +12,6 @@ const PRINTABLE = /^[\x21-\x7e]+$/
 /** A token as Vault described it. */
 export interface GrantedToken {
   readonly secret: Secret
-  readonly accessor: string
   /** When the request that told `durationMs` was sent. */
   readonly sent: Instant
   /** 0 = it never ends (root). */
@@ -75,7 +74,6 @@ function ownLogin(context: VaultContext, body: () => Readonly<Record<string, str
         const { auth } = await context.ask(LoginAnswer, { operation: 'login', method: 'POST', path, body: body(), timeoutMs })
         return {
           secret: new Secret(auth.client_token),
-          accessor: auth.accessor,
           sent,
           durationMs: auth.lease_duration * 1000,
           renewable: auth.renewable,
@@ -97,7 +95,6 @@ export async function lookupToken(context: VaultContext, secret: Secret, timeout
   const { data } = await context.ask(LookupSelfAnswer, request)
   return {
     secret,
-    accessor: data.accessor,
     sent,
     durationMs: data.expire_time === null ? 0 : Math.max(1, data.ttl * 1000),
     renewable: data.renewable,
@@ -138,7 +135,7 @@ function foreignToken(context: VaultContext, setting: string, current: () => Sec
           const rule = 'path "auth/token/lookup-self" { capabilities = ["read"] }'
           context.log.warning('token_warning', `the token may not look itself up, so its end is unknown; add to its policy: ${rule}`)
         }
-        const unknown = { accessor: '', durationMs: 0, renewable: false, batch: false, uses: 0, explicitMaxMs: 0 }
+        const unknown = { durationMs: 0, renewable: false, batch: false, uses: 0, explicitMaxMs: 0 }
         return { ...unknown, secret, sent: context.now() }
       }
     },

@@ -6,7 +6,8 @@ import type { VaultContext } from './context.ts'
 import { asFailure, VaultFailure } from './failure.ts'
 import type { LeaseGrant } from './lease.ts'
 import { CredentialAnswer, leaseIdOf, parseAnswer } from './schema.ts'
-import type { Token, TokenKeeper } from './token.ts'
+import type { Token } from './token.ts'
+import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
 const HOUR_MS = 3_600_000

@@ -1,7 +1,7 @@
 // Ends a lease in Vault, with what a person must do when Vault refuses or cannot drop the role.
 import type { VaultContext } from './context.ts'
 import { asFailure, type VaultFailure } from './failure.ts'
-import type { TokenKeeper } from './token.ts'
+import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
 /** A role that owns objects is not dropped by trying again, but a busy server is. */

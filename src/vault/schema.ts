@@ -13,7 +13,6 @@ const noNull = v.pipe(
 
 const auth = v.object({
   client_token: printable,
-  accessor: v.optional(v.string(), ''),
   lease_duration: seconds,
   renewable: v.boolean(),
   token_type: v.optional(v.string(), 'service'),
@@ -30,12 +29,9 @@ export const RenewSelfAnswer = v.object({ auth: v.object({ lease_duration: secon
 /** GET auth/token/lookup-self. */
 export const LookupSelfAnswer = v.object({
   data: v.object({
-    accessor: v.optional(v.string(), ''),
     ttl: seconds,
     expire_time: v.optional(v.nullable(v.string()), null),
     explicit_max_ttl: v.optional(seconds, 0),
-    creation_ttl: v.optional(seconds, 0),
-    period: v.optional(v.nullable(v.union([v.number(), v.string()])), null),
     num_uses: v.optional(v.number(), 0),
     renewable: v.optional(v.boolean(), false),
     type: v.optional(v.string(), 'service'),

@@ -7,7 +7,7 @@ import { canServe, type GenerationState } from './generation.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
 import { CredentialReader } from './reader.ts'
 import { Revoker } from './revoke.ts'
-import type { TokenKeeper } from './token.ts'
+import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
 /** A credential that served this long was good: its refusal begins a new episode. */

@@ -3,7 +3,7 @@ import type { CredentialSource, Trouble } from '../credential.ts'
 import { VaultContext, type VaultOptions, type VaultSettings } from './context.ts'
 import { loginMethod } from './login.ts'
 import { LeasedSource, type SourceSnapshot } from './source.ts'
-import { TokenKeeper } from './token.ts'
+import { TokenKeeper } from './token_keeper.ts'
 import { waitForAny } from './wake.ts'
 
 export interface VaultSnapshot {
