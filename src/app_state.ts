@@ -9,7 +9,7 @@ import type { BuildInfo, ClientState, DatabaseSnapshot, Metrics, Snapshot } from
 import type { Listener } from './net/transport.ts'
 import type { Phase } from './shutdown.ts'
 import type { Routes } from './tenant/route.ts'
-import type { GenerationSnapshot, SourceSnapshot } from './vault/source.ts'
+import type { GenerationSnapshot, SourceSnapshot } from './vault/source_snapshot.ts'
 import type { Vault, VaultSnapshot } from './vault/vault.ts'
 
 export interface Observed {

@@ -1,43 +1,22 @@
-// A dynamic role of Vault as a credential source: generations, who serves with which, and the end of each.
-import { backoffMs, delay } from '../clock.ts'
+// A dynamic role of Vault as a credential source: when each generation is leased, handed to its consumers, replaced and ended.
+import { delay } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import type { VaultContext } from './context.ts'
 import { remedyOf } from './failure.ts'
-import { canServe, type GenerationState } from './generation.ts'
+import { canServe } from './generation.ts'
+import { Holders } from './holders.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
 import { CredentialReader } from './reader.ts'
+import { Refusals } from './refusals.ts'
 import { Revoker } from './revoke.ts'
+import type { SourceSnapshot } from './source_snapshot.ts'
 import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
 
-/** A credential that served this long was good: its refusal begins a new episode. */
-const EPISODE_MS = 60_000
-const FIRST_BREAK_MS = 5000
-const LONGEST_BREAK_MS = 60_000
-
-interface ConsumerState {
-  /** The newest generation that it logged in with; 0 = none. */
-  proven: number
-}
-
-export interface GenerationSnapshot {
-  readonly generation: number
-  readonly state: GenerationState
-  readonly user: string
-  readonly leaseId: string
-  /** To the end of its lease or its token, whichever comes first; negative when past. */
-  readonly remainingMs: number
-}
-
-export interface SourceSnapshot {
-  readonly name: string
-  readonly vaultPath: string
-  readonly trouble: Trouble | undefined
-  /** Whether a successor is being fetched. */
-  readonly reading: boolean
-  /** Oldest first. */
-  readonly generations: readonly GenerationSnapshot[]
-}
+/** How long the revocation of a lease that cannot be used is tried. */
+const UNUSABLE_PATIENCE_MS = 60_000
+/** Many sources spread their reads under a new token over this long. */
+const LONGEST_SPREAD_MS = 20_000
 
 export class LeasedSource implements CredentialSource, LeaseOwner {
   readonly name: string
@@ -47,20 +26,14 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   readonly #reader: CredentialReader
   readonly #revoker: Revoker
   readonly #pause = new Wakeable()
-  readonly #consumers = new Map<CredentialConsumer, ConsumerState>()
-  /** Consumers with links, by generation. */
-  readonly #holders = new Map<number, Set<CredentialConsumer>>()
+  readonly #holders = new Holders()
+  readonly #refusals: Refusals
   /** Not over yet, oldest first. */
   #leases: Lease[] = []
   #generation = 0
   #trouble: Trouble | undefined
   #obtaining: Promise<void> | undefined
   #closed = false
-  /** Earliest time of the next read after credentials were refused. */
-  #breakUntilMs = 0
-  #refusals = 0
-  readonly #refused = new Set<number>()
-  #provenMs = 0
   /** When the read of the newest generation began; undefined once its rotation was reported. */
   #rotationMs: number | undefined
 
@@ -69,13 +42,14 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#keeper = keeper
     this.name = name
     this.vaultPath = vaultPath
+    this.#refusals = new Refusals(context.clock)
     this.#revoker = new Revoker(context, keeper)
     this.#reader = new CredentialReader(context, keeper, {
       source: name,
       vaultPath,
       servingLeftMs: () => this.#servingLeftMs(),
       onFailure: (trouble, attempted) => this.#readFailed(trouble, attempted),
-      onUnusable: (leaseId, generation) => void this.#revoker.revoke(this.#target(leaseId, generation), () => EPISODE_MS),
+      onUnusable: (leaseId, generation) => void this.#revoker.revoke(this.#target(leaseId, generation), () => UNUSABLE_PATIENCE_MS),
     })
   }
 
@@ -89,26 +63,22 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   }
 
   subscribe(consumer: CredentialConsumer): () => void {
-    this.#consumers.set(consumer, { proven: 0 })
+    this.#holders.add(consumer)
     if (this.#trouble !== undefined) consumer.trouble(this.#trouble)
     const newest = this.#newest()
     if (newest !== undefined) consumer.offer(newest.credential)
     return () => {
-      if (!this.#consumers.delete(consumer)) return
-      for (const holders of this.#holders.values()) holders.delete(consumer)
-      this.#settle()
+      if (this.#holders.remove(consumer)) this.#settle()
     }
   }
 
   reportProven(consumer: CredentialConsumer, generation: number): void {
-    const known = this.#consumers.get(consumer)
     const lease = this.#find(generation)
-    if (known === undefined || lease === undefined) return
-    known.proven = Math.max(known.proven, generation)
-    this.#holdersOf(generation).add(consumer)
+    if (lease === undefined || !this.#holders.has(consumer)) return
+    this.#holders.prove(consumer, generation)
     if (lease.state === 'offered') {
       lease.become('current')
-      this.#provenMs = this.#context.clock.monotonicMs()
+      this.#refusals.proven()
       this.#context.log.info('credential_proven', `logged in to PostgreSQL as ${lease.credential.user}`, this.#fields(lease))
     }
     this.#reportRotation(lease)
@@ -119,15 +89,10 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const lease = this.#find(generation)
     if (lease === undefined || this.#closed) return
     if (sqlstate === '42704') this.#roleGone(lease)
-    if (lease !== this.#newest() || this.#refused.has(generation)) return
-    this.#refused.add(generation)
+    if (lease !== this.#newest() || this.#refusals.has(generation)) return
     const { clock, log, observer } = this.#context
     if (lease.state === 'offered') observer.rotation(this.name, 'failed', clock.monotonicMs() - (this.#rotationMs ?? 0))
-    const now = clock.monotonicMs()
-    if (lease.state !== 'offered' && now - this.#provenMs > EPISODE_MS) this.#refusals = 0
-    const pause = this.#refusals === 0 ? 0 : backoffMs(clock, this.#refusals - 1, FIRST_BREAK_MS, LONGEST_BREAK_MS)
-    this.#refusals++
-    this.#breakUntilMs = now + pause
+    const pause = this.#refusals.add(generation, lease.state !== 'offered')
     const next = pause === 0 ? 'a new one is leased now' : `a new one is leased in ${Math.round(pause / 1000)} s`
     const message = `PostgreSQL refuses ${lease.credential.user} (${sqlstate}); ${next}`
     log.warning('credential_refused', message, { ...this.#fields(lease), code: sqlstate })
@@ -136,9 +101,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
 
   /** Heard only from consumers that serve with a newer generation: until then they may open links with this one again. */
   reportDrained(consumer: CredentialConsumer, generation: number): void {
-    const known = this.#consumers.get(consumer)
-    if (known === undefined || known.proven <= generation) return
-    this.#holders.get(generation)?.delete(consumer)
+    if (this.#holders.newestOf(consumer) <= generation) return
+    this.#holders.letGo(consumer, generation)
     this.#settle()
   }
 
@@ -150,13 +114,13 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const { log } = this.#context
     if (lease.state === 'draining') {
       lease.become('gone')
-      for (const consumer of this.#holders.get(lease.generation) ?? []) consumer.gone(lease.generation)
+      for (const consumer of this.#holders.of(lease.generation)) consumer.gone(lease.generation)
     } else if (canServe(lease.state)) {
       lease.become('overdue')
       const message = 'the lease is past its end and not replaced; its connections are kept while PostgreSQL lets them'
       log.warning('lease_overdue', message, this.#fields(lease))
-      for (const [consumer, { proven }] of [...this.#consumers]) {
-        if (proven > lease.generation) consumer.gone(lease.generation)
+      for (const consumer of this.#holders.all()) {
+        if (this.#holders.newestOf(consumer) > lease.generation) consumer.gone(lease.generation)
         else consumer.overdue(lease.generation)
       }
     }
@@ -172,8 +136,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     // what is being read right now may still come under the old token: that is looked at when it has come
     if (token === undefined || newest === undefined || newest.token === token || this.#obtaining !== undefined) return
     // spread, so that many sources do not lease all at once; the old token's end bounds it
-    const left = Math.max(0, Math.min(EPISODE_MS, newest.leftMs()))
-    this.#obtain((this.#context.clock.random() * left) / 3)
+    const longest = Math.max(0, Math.min(LONGEST_SPREAD_MS, newest.leftMs() / 3))
+    this.#obtain(this.#context.clock.random() * longest)
   }
 
   async close(budgetMs: number): Promise<void> {
@@ -217,14 +181,6 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     return this.#leases.find((lease) => lease.generation === generation)
   }
 
-  #holdersOf(generation: number): Set<CredentialConsumer> {
-    const known = this.#holders.get(generation)
-    if (known !== undefined) return known
-    const holders = new Set<CredentialConsumer>()
-    this.#holders.set(generation, holders)
-    return holders
-  }
-
   #servingLeftMs(): number | undefined {
     const left = this.#leases.filter((lease) => canServe(lease.state)).map((lease) => lease.leftMs())
     return left.length === 0 ? undefined : Math.max(...left)
@@ -241,7 +197,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   #setTrouble(trouble: Trouble | undefined): void {
     if (trouble?.code === this.#trouble?.code && trouble?.detail === this.#trouble?.detail) return
     this.#trouble = trouble
-    for (const consumer of [...this.#consumers.keys()]) consumer.trouble(trouble)
+    for (const consumer of this.#holders.all()) consumer.trouble(trouble)
   }
 
   #readFailed(trouble: Trouble, attempted: boolean): void {
@@ -272,9 +228,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   async #obtainNext(spreadMs: number): Promise<void> {
     const { clock } = this.#context
     if (spreadMs > 0) await waitForAny(clock, [this.#pause], spreadMs)
-    for (let left = this.#breakLeftMs(); left > 0 && !this.#closed; left = this.#breakLeftMs()) {
-      await waitForAny(clock, [this.#pause], left)
-    }
+    while (this.#refusals.pauseLeftMs > 0 && !this.#closed) await waitForAny(clock, [this.#pause], this.#refusals.pauseLeftMs)
     if (this.#closed) return
     this.#rotationMs = clock.monotonicMs()
     const grant = await this.#reader.read(this.#generation + 1)
@@ -283,15 +237,11 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#adopt(grant)
   }
 
-  #breakLeftMs(): number {
-    return this.#breakUntilMs - this.#context.clock.monotonicMs()
-  }
-
   /** What called for a successor while one was being read may call for the next one. */
   #reconsider(): void {
     const newest = this.#newest()
     if (newest === undefined || this.#closed) return
-    if (newest.successorWanted || newest.leftMs() <= 0 || this.#refused.has(newest.generation)) this.#obtain(0)
+    if (newest.successorWanted || newest.leftMs() <= 0 || this.#refusals.has(newest.generation)) this.#obtain(0)
     else this.vaultChanged()
   }
 
@@ -306,7 +256,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#context.log.info('lease_obtained', message, this.#fields(lease))
     this.#warnAboutRotateBefore(grant)
     this.#setTrouble(undefined)
-    for (const consumer of [...this.#consumers.keys()]) consumer.offer(lease.credential)
+    for (const consumer of this.#holders.all()) consumer.offer(lease.credential)
     this.#settle()
     void lease.run()
   }
@@ -323,13 +273,13 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     lease.stop()
     lease.become('gone')
     this.#context.log.warning('role_gone', `the role ${lease.credential.user} does not exist any more`, this.#fields(lease))
-    for (const consumer of [...this.#consumers.keys()]) consumer.gone(lease.generation)
+    for (const consumer of this.#holders.all()) consumer.gone(lease.generation)
     this.#settle()
   }
 
   #reportRotation(lease: Lease): void {
     if (lease !== this.#newest() || this.#rotationMs === undefined) return
-    if ([...this.#consumers.values()].some(({ proven }) => proven < lease.generation)) return
+    if (!this.#holders.allReached(lease.generation)) return
     const ms = this.#context.clock.monotonicMs() - this.#rotationMs
     this.#rotationMs = undefined
     if (lease.generation === 1) return
@@ -341,10 +291,9 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   #superseded(lease: Lease): boolean {
     const newer = this.#leases.filter((other) => other.generation > lease.generation)
     if (newer.length === 0) return false
-    const consumers = [...this.#consumers.values()]
-    if (consumers.some(({ proven }) => proven === lease.generation)) return false
-    const replaced = consumers.length === 0 || newer.some((other) => this.#holders.has(other.generation))
-    return replaced || (this.#refused.has(lease.generation) && !this.#holders.has(lease.generation))
+    if (this.#holders.anyServesWith(lease.generation)) return false
+    const replaced = this.#holders.all().length === 0 || newer.some((other) => this.#holders.everHeld(other.generation))
+    return replaced || (this.#refusals.has(lease.generation) && !this.#holders.everHeld(lease.generation))
   }
 
   /** Brings every generation to the state that the reports call for, and ends those that nobody holds. */
@@ -352,7 +301,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     for (const lease of [...this.#leases]) {
       if (!this.#superseded(lease)) continue
       if (lease.state !== 'draining' && lease.state !== 'gone') lease.become('draining')
-      if ((this.#holders.get(lease.generation)?.size ?? 0) > 0) continue
+      if (this.#holders.of(lease.generation).length > 0) continue
       this.#leases = this.#leases.filter((other) => other !== lease)
       void this.#finish(lease)
     }
@@ -361,8 +310,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   /** Revokes what Vault has not ended by itself, and lets go of the token. */
   async #finish(lease: Lease): Promise<void> {
     lease.stop()
-    this.#holders.delete(lease.generation)
-    this.#refused.delete(lease.generation)
+    this.#holders.forget(lease.generation)
+    this.#refusals.forget(lease.generation)
     if (lease.leftMs() > 0) await this.#revoker.revoke(this.#target(lease.leaseId, lease.generation), () => lease.leftMs())
     lease.over()
   }

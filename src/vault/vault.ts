@@ -2,7 +2,8 @@
 import type { CredentialSource, Trouble } from '../credential.ts'
 import { VaultContext, type VaultOptions, type VaultSettings } from './context.ts'
 import { loginMethod } from './login.ts'
-import { LeasedSource, type SourceSnapshot } from './source.ts'
+import { LeasedSource } from './source.ts'
+import type { SourceSnapshot } from './source_snapshot.ts'
 import { TokenKeeper } from './token_keeper.ts'
 import { waitForAny } from './wake.ts'
 
