@@ -231,7 +231,8 @@ export class Logins<L extends PoolLink> {
     this.generations.makeCurrent(credential.generation)
     this.replacement.start(this.#old + (this.#placeMade ? 1 : 0))
     this.#placeMade = false
-    this.#parts.log.info('credential_proven', `generation ${credential.generation} serves new connections`, this.#fields(credential))
+    // a source says so itself, once for all its pools
+    this.#parts.log.debug('credential_proven', `generation ${credential.generation} serves new connections`, this.#fields(credential))
   }
 
   #failed(thrown: unknown, credential: Credential, replacing: boolean): void {

@@ -189,8 +189,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const replaced = this.#logins.generations.state(generation) === 'draining'
     if (!this.#logins.gone(generation)) return
     for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, replaced ? 'rotated' : 'role_gone')
+    // that a role is gone before its time is logged by the source, once for all its pools
     if (replaced) this.#noteOverruns(generation)
-    else this.#noteGone(generation)
   }
 
   trouble(trouble: Trouble | undefined): void {
@@ -270,12 +270,6 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
         'a transaction still runs with a role whose lease has ended, and may fail; rotate_before leaves long transactions more time'
       this.#parts.log.warning('transaction_outlived_lease', msg, this.#fields(link))
     }
-  }
-
-  #noteGone(generation: number): void {
-    const msg = `the role of generation ${generation} no longer exists: its connections are closed as they settle`
-    const { database, source } = this.#parts
-    this.#parts.log.warning('role_gone', msg, { database, source: source.name, generation })
   }
 
   /** Prefers links of the current credential; an older one still serves rather than let a client wait. */

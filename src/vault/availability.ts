@@ -30,6 +30,8 @@ export class Availability {
   readonly #options: AvailabilityOptions
   readonly #pause = new Wakeable()
   #failure: VaultFailure | undefined
+  /** A probe has failed too, and people have been told. */
+  #told = false
   #probing = false
   #closed = false
   #wentAwayMs = 0
@@ -46,7 +48,7 @@ export class Availability {
 
   /** Tells what a request met: only failures that concern the whole of Vault count. */
   report(failure: VaultFailure | undefined): void {
-    if (failure?.away) this.#away(failure)
+    if (failure?.away) this.#suspect(failure)
     else if (failure === undefined || failure.status > 0) this.#answers()
   }
 
@@ -59,7 +61,7 @@ export class Availability {
       this.#answers()
       return true
     } catch (error) {
-      this.#away(asFailure(error))
+      this.#suspect(this.#tell(asFailure(error)))
       return false
     }
   }
@@ -72,24 +74,40 @@ export class Availability {
 
   #answers(): void {
     this.#answeredMs = this.#options.clock.monotonicMs()
-    if (this.#failure === undefined) return
-    const ms = Math.round(this.#answeredMs - this.#wentAwayMs)
+    const failure = this.#failure
+    if (failure === undefined) return
     this.#failure = undefined
-    this.#options.log.info('vault_recovered', `Vault answers again after ${Math.round(ms / 100) / 10} s`, { ms })
+    const ms = Math.round(this.#answeredMs - this.#wentAwayMs)
+    if (this.#told) this.#options.log.info('vault_recovered', `Vault answers again after ${Math.round(ms / 100) / 10} s`, { ms })
+    else this.#tellSingle(failure)
+    this.#told = false
     this.#pause.wake()
     this.changed.wake()
   }
 
-  #away(failure: VaultFailure): void {
+  /** From now on everything waits, until a probe or another request shows that Vault answers. */
+  #suspect(failure: VaultFailure): void {
     const before = this.#failure
     this.#failure = failure
     if (before === undefined) {
       this.#wentAwayMs = this.#options.clock.monotonicMs()
-      const message = `${failure.message}; what is leased goes on serving, Vault is asked again every few seconds`
-      this.#options.log.warning('vault_request_failed', message, { code: failure.code, reason: failure.detail })
       this.changed.wake()
     }
     if (!this.#probing) void this.#loop()
+  }
+
+  /** A probe failed with `failure`: said once per outage. */
+  #tell(failure: VaultFailure): VaultFailure {
+    if (this.#told) return failure
+    this.#told = true
+    const message = `${failure.message}; what is leased goes on serving, Vault is asked again every few seconds`
+    this.#options.log.warning('vault_request_failed', message, { code: failure.code, reason: failure.detail })
+    return failure
+  }
+
+  /** One request was slow or lost, which is no outage; whoever sent it tries again, and says no more than this. */
+  #tellSingle({ code, detail }: VaultFailure): void {
+    this.#options.log.info('vault_request_failed', `one request to Vault failed, but Vault answers: ${detail}`, { code, reason: detail })
   }
 
   async #loop(): Promise<void> {
@@ -103,7 +121,7 @@ export class Availability {
         break
       } catch (error) {
         // an answer to another request may have ended the outage meanwhile
-        if (this.#failure !== undefined) this.#failure = asFailure(error)
+        if (this.#failure !== undefined) this.#failure = this.#tell(asFailure(error))
       }
       if (this.#failure === undefined || this.#closed) break
       const spent = clock.monotonicMs() - started

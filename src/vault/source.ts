@@ -88,15 +88,25 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   reportFailure(generation: number, sqlstate: string): void {
     const lease = this.#find(generation)
     if (lease === undefined || this.#closed) return
-    if (sqlstate === '42704') this.#roleGone(lease)
-    if (lease !== this.#newest() || this.#refusals.has(generation)) return
-    const { clock, log, observer } = this.#context
+    const next = this.#refuse(lease)
+    const { user } = lease.credential
+    if (sqlstate === '42704') this.#roleGone(lease, `the role ${user} does not exist any more${next ?? ''}`)
+    else if (next !== undefined) {
+      this.#context.log.warning('credential_refused', `PostgreSQL refuses ${user} (${sqlstate})${next}`, {
+        ...this.#fields(lease),
+        code: sqlstate,
+      })
+    }
+    if (next !== undefined) this.#obtain(0)
+  }
+
+  /** Counts a refusal and answers, for the log, when a new credential comes; undefined = one is there or on its way already. */
+  #refuse(lease: Lease): string | undefined {
+    if (lease !== this.#newest() || this.#refusals.has(lease.generation)) return undefined
+    const { clock, observer } = this.#context
     if (lease.state === 'offered') observer.rotation(this.name, 'failed', clock.monotonicMs() - (this.#rotationMs ?? 0))
-    const pause = this.#refusals.add(generation, lease.state !== 'offered')
-    const next = pause === 0 ? 'a new one is leased now' : `a new one is leased in ${Math.round(pause / 1000)} s`
-    const message = `PostgreSQL refuses ${lease.credential.user} (${sqlstate}); ${next}`
-    log.warning('credential_refused', message, { ...this.#fields(lease), code: sqlstate })
-    this.#obtain(0)
+    const pause = this.#refusals.add(lease.generation, lease.state !== 'offered')
+    return pause === 0 ? '; a new one is leased now' : `; a new one is leased in ${Math.round(pause / 1000)} s`
   }
 
   /** Heard only from consumers that serve with a newer generation: until then they may open links with this one again. */
@@ -268,11 +278,11 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#context.log.warning('lease_warning', message, { source: this.name })
   }
 
-  #roleGone(lease: Lease): void {
+  #roleGone(lease: Lease, message: string): void {
     if (lease.state === 'gone') return
     lease.stop()
     lease.become('gone')
-    this.#context.log.warning('role_gone', `the role ${lease.credential.user} does not exist any more`, this.#fields(lease))
+    this.#context.log.warning('role_gone', message, this.#fields(lease))
     for (const consumer of this.#holders.all()) consumer.gone(lease.generation)
     this.#settle()
   }
