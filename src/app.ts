@@ -6,7 +6,7 @@ import { type HttpListeners, openHttp } from './app_http.ts'
 import { ListenError, openListeners } from './app_listeners.ts'
 import { type Observed, State } from './app_state.ts'
 import { buildVault } from './app_vault.ts'
-import { type Clock, systemClock } from './clock.ts'
+import { type Clock, delay, systemClock } from './clock.ts'
 import type { Log } from './log.ts'
 import { type ConfiguredLog, createLog } from './log_lines.ts'
 import { LineWriter } from './log_writer.ts'
@@ -24,6 +24,8 @@ import { ParameterNames } from './wire/parameters.ts'
 const STANDARD_ERROR = 2
 /** Timeouts are looked at this often; the shortest that makes sense is a second. */
 const TICK_MS = 250
+/** How often is looked whether the servers have closed their sides. */
+const LINKS_WATCH_MS = 10
 /** How long the last log lines may take to be read. */
 const LAST_WORDS_MS = 1_000
 
@@ -65,7 +67,8 @@ function watchSignals(shutdown: Shutdown, log: Log): () => void {
 async function closeLinks(routes: Routes<Served>, clock: Clock): Promise<void> {
   const pools = routes.all().map(({ pool }) => pool)
   for (const pool of pools) pool.abort()
-  for (let open = true; open; open = pools.some((pool) => pool.size > 0)) await new Promise<void>((resolve) => clock.after(10, resolve))
+  do await delay(clock, LINKS_WATCH_MS)
+  while (pools.some((pool) => pool.size > 0))
 }
 
 interface Running {
@@ -148,6 +151,6 @@ export async function serve(loaded: LoadedSettings, build: BuildInfo): Promise<S
   log.info('starting', `pglease ${version}`, { version, commit, runtime })
   for (const warning of loaded.warnings) log.warning('configuration', warning)
   const result = await run(loaded, build, clock, log)
-  await Promise.race([writer.flush(), new Promise<void>((resolve) => clock.after(LAST_WORDS_MS, resolve))])
+  await Promise.race([writer.flush(), delay(clock, LAST_WORDS_MS)])
   return result
 }

@@ -49,7 +49,7 @@ export async function openHttp({ settings, clock, log, metrics, state, quit }: H
       log.info('listening', `${kind === 'http' ? 'probes and metrics' : 'the status page'} on ${address}`, { kind, address })
     } catch (error) {
       await Promise.all(listeners.map((listener) => listener.close()))
-      throw new ListenError(`${kind}_addr or ${kind}_port`, error instanceof Error ? error.message : 'the listener could not be opened')
+      throw new ListenError(`${kind}_addr or ${kind}_port`, error)
     }
   }
   const closing = new AbortController()

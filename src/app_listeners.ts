@@ -7,8 +7,8 @@ import type { LoadedSettings } from './settings/settings.ts'
 /** A port or socket that cannot be had: exit status 69. `setting` names what to change. */
 export class ListenError extends Error {
   override readonly name = 'ListenError'
-  constructor(setting: string, cause: string) {
-    super(`${cause}. Free it, or set ${setting} to another one.`)
+  constructor(setting: string, cause: unknown) {
+    super(`${cause instanceof Error ? cause.message : 'the listener could not be opened'}. Free it, or set ${setting} to another one.`)
   }
 }
 
@@ -35,7 +35,7 @@ export async function openListeners(
         if (listener.address.kind === 'tcp') port = listener.address.port
       } catch (error) {
         if (optional && host === OPTIONAL_ADDRESS && error instanceof TransportError && MISSING.has(error.code)) continue
-        throw new ListenError('listen_addr or listen_port', messageOf(error))
+        throw new ListenError('listen_addr or listen_port', error)
       }
     }
     if (settings.unix_socket_dir !== undefined) {
@@ -43,7 +43,7 @@ export async function openListeners(
       try {
         listeners.push(await network.listen({ kind: 'unix', path }, accept, settings.unix_socket_mode))
       } catch (error) {
-        throw new ListenError('unix_socket_dir', messageOf(error))
+        throw new ListenError('unix_socket_dir', error)
       }
     }
   } catch (error) {
@@ -57,5 +57,3 @@ export async function openListeners(
   }
   return listeners
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'the listener could not be opened')

@@ -37,6 +37,8 @@ const seconds = (ms: number): number | undefined => (Number.isFinite(ms) ? ms / 
 
 const check = (name: string, ok: boolean, reason: string): ProbeCheck => (ok ? { name, ok } : { name, ok, reason })
 
+const causeOf = ({ cause }: { readonly cause: string }): string => (cause === '' ? 'no login with a credential has succeeded yet' : cause)
+
 const isCurrent = ({ state }: GenerationSnapshot): boolean => state === 'current' || state === 'overdue'
 
 export class State {
@@ -64,8 +66,7 @@ export class State {
     const checks: ProbeCheck[] = [check('listeners', listeners.length > 0 || this.#started, 'they are not open yet')]
     for (const { database, pool } of routes.all()) {
       if (pool.ready) this.#proven.add(database)
-      const reason = pool.cause === '' ? 'no login with a credential has succeeded yet' : pool.cause
-      checks.push(check(`database ${database}`, this.#proven.has(database), reason))
+      checks.push(check(`database ${database}`, this.#proven.has(database), causeOf(pool)))
     }
     return checks
   }
@@ -74,9 +75,7 @@ export class State {
   ready(): ProbeCheck[] {
     const { routes, phase } = this.#observed
     const served = routes.all()
-    const causes = served
-      .filter(({ pool }) => !pool.servable)
-      .map(({ database, pool }) => `${database}: ${pool.cause === '' ? 'no login with a credential has succeeded yet' : pool.cause}`)
+    const causes = served.filter(({ pool }) => !pool.servable).map(({ database, pool }) => `${database}: ${causeOf(pool)}`)
     return [check('serving', phase() === 'serving', 'shutting down'), check('databases', causes.length < served.length, causes.join('; '))]
   }
 

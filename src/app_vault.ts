@@ -22,7 +22,7 @@ function serviceAccountCa(): string | undefined {
 }
 
 /** The authorities to trust, in PEM; undefined = the system's. */
-export function trustedAuthorities(settings: Settings): string | undefined {
+function trustedAuthorities(settings: Settings): string | undefined {
   if (settings.vault_cacert !== undefined) return readFileSync(settings.vault_cacert, 'utf8')
   const cluster = settings.vault_addr.startsWith('https:') ? serviceAccountCa() : undefined
   return cluster === undefined ? undefined : [cluster, ...systemCertificates()].join('\n')

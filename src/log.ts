@@ -11,7 +11,6 @@ export const LOG_EVENTS = [
   'client_login',
   'client_closed',
   'pooler_error',
-  'client_waiting',
   'link_opened',
   'link_closed',
   'login_failed',

@@ -67,10 +67,6 @@ export class Generations {
     return this.#entries.get(generation)?.overdue ?? false
   }
 
-  links(generation: number): number {
-    return this.#entries.get(generation)?.links ?? 0
-  }
-
   /** More than one is alive. */
   get several(): boolean {
     return this.#entries.size > 1

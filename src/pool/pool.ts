@@ -6,7 +6,9 @@ import type { Log } from '../log.ts'
 import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
+import { PoolLog } from './pool_log.ts'
 import { type Waiter, Waiters } from './waiters.ts'
+import { Welcome, type WelcomeWaiter } from './welcome.ts'
 
 /** What a pool reads of the settings; durations in milliseconds, 0 = off. */
 export interface PoolSettings {
@@ -31,20 +33,14 @@ export interface PoolParts<L extends PoolLink> {
   drainOverrun(): void
 }
 
-/** Someone who needs to know what the server said at login, once. */
-export interface WelcomeWaiter {
-  welcome(parameters: ReadonlyMap<string, string>): void
-  welcomeRefused(error: PgleaseError): void
-}
-
 export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly lists = new LinkLists<L>()
   readonly waiters = new Waiters<L>()
   settings: PoolSettings
-  welcomeParameters: ReadonlyMap<string, string> | undefined
   readonly #parts: PoolParts<L>
+  readonly #log: PoolLog
   readonly #logins: Logins<L>
-  readonly #welcomeWaiters = new Set<WelcomeWaiter>()
+  readonly #welcome = new Welcome()
   readonly #cancels = new Map<L, number>()
   #closed = false
   readonly #unsubscribe: () => void
@@ -52,6 +48,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   constructor(parts: PoolParts<L>) {
     this.#parts = parts
     this.settings = parts.settings
+    this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.#logins = new Logins<L>(this, parts, this)
     this.#unsubscribe = parts.source.subscribe(this)
   }
@@ -164,7 +161,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.lists.remove(link)
     this.#cancels.delete(link)
     this.#parts.linkClosed(reason)
-    this.#parts.log.debug('link_closed', `server connection ${link.facts.id} closed: ${reason}`, { ...this.#fields(link), reason })
+    this.#log.closed(link, reason)
     this.#logins.generations.left(link.generation)
     this.#logins.advance()
   }
@@ -200,16 +197,12 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   // What the logins ask for (LoginsHost).
 
   opened(link: L): void {
-    this.welcomeParameters = link.facts.welcome
-    const waiting = [...this.#welcomeWaiters]
-    this.#welcomeWaiters.clear()
-    for (const waiter of waiting) waiter.welcome(link.facts.welcome)
+    this.#welcome.heard(link.facts.welcome)
     if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
   }
 
   refuse(error: PgleaseError): void {
-    const welcomes = [...this.#welcomeWaiters]
-    this.#welcomeWaiters.clear()
+    const welcomes = this.#welcome.takeAll()
     for (const waiter of this.waiters.takeAll()) waiter.linkRefused(error)
     for (const waiter of welcomes) waiter.welcomeRefused(error)
   }
@@ -233,14 +226,15 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   whenWelcome(waiter: WelcomeWaiter): void {
-    if (this.welcomeParameters !== undefined) return waiter.welcome(this.welcomeParameters)
+    const { parameters } = this.#welcome
+    if (parameters !== undefined) return waiter.welcome(parameters)
     const refusal = this.#logins.refusal()
     if (refusal !== undefined) return waiter.welcomeRefused(refusal)
-    this.#welcomeWaiters.add(waiter)
+    this.#welcome.add(waiter)
   }
 
   leaveWelcome(waiter: WelcomeWaiter): void {
-    this.#welcomeWaiters.delete(waiter)
+    this.#welcome.remove(waiter)
   }
 
   /** No new links; idle ones are closed, and busy ones when they settle. */
@@ -257,18 +251,12 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     for (const link of this.lists.all()) if (link.closeReason === undefined) this.shut(link, 'shutdown_now')
   }
 
-  #fields(link: L): { database: string; source: string; generation: number; link: number } {
-    return { database: this.#parts.database, source: this.#parts.source.name, generation: link.generation, link: link.facts.id }
-  }
-
-  /** Transactions that the drain could not wait for: they keep their link until they end, by themselves or by an error. */
+  /** Transactions that the drain could not wait for. */
   #noteOverruns(generation: number): void {
     for (const link of this.lists.all()) {
       if (link.generation !== generation || this.lists.state(link) !== 'active') continue
       this.#parts.drainOverrun()
-      const msg =
-        'a transaction still runs with a role whose lease has ended, and may fail; rotate_before leaves long transactions more time'
-      this.#parts.log.warning('transaction_outlived_lease', msg, this.#fields(link))
+      this.#log.overrun(link)
     }
   }
 
@@ -294,20 +282,20 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   #check(link: L): void {
-    this.lists.move(link, 'tested')
-    const sql = this.settings.server_check_query === '<empty>' ? '' : this.settings.server_check_query
-    link.run(sql, (error) => {
-      if (error !== undefined) return this.shut(link, 'check_failed')
-      // its role may have gone meanwhile
-      this.release(link)
-    })
+    this.#runBetween(link, this.settings.server_check_query === '<empty>' ? '' : this.settings.server_check_query, 'check_failed')
   }
 
   #resetRole(link: L): void {
-    this.lists.move(link, 'tested')
     link.roleMayDiffer = false
-    link.run('RESET ROLE', (error) => {
-      if (error !== undefined) return this.shut(link, 'reset_failed')
+    this.#runBetween(link, 'RESET ROLE', 'reset_failed')
+  }
+
+  /** Runs `sql` between two clients; a link that fails at it is closed for `reason`. */
+  #runBetween(link: L, sql: string, reason: CloseReason): void {
+    this.lists.move(link, 'tested')
+    link.run(sql, (error) => {
+      if (error !== undefined) return this.shut(link, reason)
+      // not straight to a client: its role may have gone meanwhile
       this.release(link)
     })
   }

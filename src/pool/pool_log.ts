@@ -1,0 +1,31 @@
+// The log lines of a pool's links.
+import type { CloseReason } from '../errors.ts'
+import type { Log, LogFields } from '../log.ts'
+import type { PoolLink } from './pool_link.ts'
+
+export class PoolLog {
+  readonly #log: Log
+  readonly #database: string
+  readonly #source: string
+
+  constructor(log: Log, database: string, source: string) {
+    this.#log = log
+    this.#database = database
+    this.#source = source
+  }
+
+  closed(link: PoolLink, reason: CloseReason): void {
+    this.#log.debug('link_closed', `server connection ${link.facts.id} closed: ${reason}`, { ...this.#fields(link), reason })
+  }
+
+  /** A transaction that the drain could not wait for: it keeps its link until it ends, by itself or by an error. */
+  overrun(link: PoolLink): void {
+    const message =
+      'a transaction still runs with a role whose lease has ended, and may fail; rotate_before leaves long transactions more time'
+    this.#log.warning('transaction_outlived_lease', message, this.#fields(link))
+  }
+
+  #fields(link: PoolLink): LogFields {
+    return { database: this.#database, source: this.#source, generation: link.generation, link: link.facts.id }
+  }
+}
