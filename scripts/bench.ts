@@ -19,6 +19,7 @@ const HELP = `scripts/bench: pglease beside pgbouncer and PostgreSQL alone, in i
   --warm-up N       seconds of warm-up per case and proxy (10)
   --binary PATH     the pglease to measure: a file, or a command line with absolute paths (dist/pglease, built first)
   --against PATH    compare with this pglease in place of pgbouncer
+  --bare            measure a relay without a protocol in place of pglease: the least that this runtime and its sockets cost
   --fresh           start the proxies anew (and warm them up) for every pair: shows what differs from start to start
   --fixed           a password from the configuration in place of Vault's lease
   --no-direct       leave PostgreSQL alone out
@@ -46,6 +47,7 @@ function parse() {
       quick: flag,
       fresh: flag,
       fixed: flag,
+      bare: flag,
       resume: flag,
       write: flag,
       'no-direct': flag,
@@ -71,7 +73,7 @@ type Options = ReturnType<typeof parse>
 /** A file is copied first: a build meanwhile must not change what is measured. */
 async function subject(name: string, given: string | undefined, folder: string): Promise<Subject> {
   const command = given ?? (await buildBinary())
-  const isFile = !command.includes(' ') && command !== 'pgbouncer'
+  const isFile = !command.includes(' ') && !['pgbouncer', 'bare'].includes(command)
   return { name, command: isFile ? keepBinary(command, folder, name) : command }
 }
 
@@ -85,7 +87,7 @@ async function plan(options: Options, folder: string): Promise<Plan> {
     direct: !options['no-direct'] && against === undefined,
     fresh: options.fresh,
     base: against === undefined ? { name: 'pgbouncer', command: 'pgbouncer' } : await subject('against', against, folder),
-    tested: await subject('pglease', options.binary, folder),
+    tested: options.bare ? await subject('bare relay', 'bare', folder) : await subject('pglease', options.binary, folder),
   }
 }
 
@@ -150,7 +152,7 @@ async function bench(options: Options, folder: string): Promise<number> {
   }
   console.log(`\n${results.table()}`)
   if (options.write) results.write()
-  if (options.quick || options.against !== undefined) return 0
+  if (options.quick || options.bare || options.against !== undefined) return 0
   const missed = results.measured().filter(({ one, pairs }) => verdict(one, compare(pairs)) === 'MISSED')
   return missed.length > 0 ? 1 : 0
 }

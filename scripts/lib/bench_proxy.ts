@@ -8,6 +8,7 @@ import { Child, freePort, poll } from '../../test/kit/child.ts'
 import { unprivileged } from '../../test/kit/postgres-binaries.ts'
 import { RawClient } from '../../test/kit/raw-client.ts'
 import { query } from '../../test/kit/raw-messages.ts'
+import { repository } from './run.ts'
 import { needTool } from './tools.ts'
 
 /** Both poolers: transaction mode, 20 server connections, nobody is asked for a password. */
@@ -77,12 +78,12 @@ export class Pooler {
   }
 
   /** Waits until a query through it has an answer. */
-  async ready(): Promise<this> {
+  async ready(password: string): Promise<this> {
     const answer = async () => {
       if (this.#child.ended) throw new Error(`${this.name} ended\n${this.log()}`)
       const client = new RawClient(connect(this.port, '127.0.0.1'))
       try {
-        await client.login({ user: DATABASE, database: DATABASE })
+        await client.login({ user: DATABASE, database: DATABASE, password })
         await client.ask(query('select 1'))
         return client.received.some((one) => one.type === 'D') || undefined
       } catch {
@@ -97,7 +98,14 @@ export class Pooler {
 }
 
 /** Its output goes to a file: a reader of its log lines would take processor time from what is measured. */
-function start(name: string, port: number, folder: string, command: readonly string[], wrapper: readonly string[] = []): Promise<Pooler> {
+function start(
+  name: string,
+  port: number,
+  folder: string,
+  { password }: Upstream,
+  command: readonly string[],
+  wrapper: readonly string[] = [],
+): Promise<Pooler> {
   const script = 'log=$1; shift; exec "$@" >"$log" 2>&1'
   const env = Object.fromEntries(Object.entries(process.env).filter(([key]) => !/^(VAULT_|BAO_|DB_|PGLEASE_|PG[A-Z]+$)/.test(key)))
   const child = new Child(
@@ -105,7 +113,7 @@ function start(name: string, port: number, folder: string, command: readonly str
     { name, cwd: folder, env: env as Record<string, string> },
     wrapper,
   )
-  return new Pooler(name, port, child, folder).ready()
+  return new Pooler(name, port, child, folder).ready(password)
 }
 
 const newFolder = (name: string) => mkdtempSync(join(tmpdir(), `bench-${name}-`))
@@ -134,7 +142,7 @@ export async function startPgbouncer(upstream: Upstream, tls: boolean): Promise<
   ]
   writeFileSync(join(folder, 'pgbouncer.ini'), `${lines.join('\n')}\n`)
   unprivileged().own(folder)
-  return start('pgbouncer', port, folder, [program, join(folder, 'pgbouncer.ini')], unprivileged().wrapper)
+  return start('pgbouncer', port, folder, upstream, [program, join(folder, 'pgbouncer.ini')], unprivileged().wrapper)
 }
 
 /** `command` is an executable's path, or a command line such as `bun src/main.ts` with absolute paths. */
@@ -166,5 +174,12 @@ export async function startPglease(name: string, command: string, upstream: Upst
   }
   const file = join(folder, 'pglease.yaml')
   writeFileSync(file, stringify(settings), { mode: 0o600 })
-  return start(name, port, folder, [...command.split(' '), '--config', file])
+  return start(name, port, folder, upstream, [...command.split(' '), '--config', file])
+}
+
+/** A relay without a protocol, on the same runtime and the same sockets: what is left for pglease to lose is above this. */
+export async function startBare(name: string, upstream: Upstream): Promise<Pooler> {
+  const port = await freePort()
+  const script = join(repository, 'scripts/lib/bench_bare.ts')
+  return start(name, port, newFolder('bare'), upstream, [process.execPath, script, String(port), upstream.host, String(upstream.port)])
 }

@@ -7,7 +7,7 @@ import { type OwnPostgres, startPostgres } from '../../test/kit/postgres.ts'
 import { unprivileged } from '../../test/kit/postgres-binaries.ts'
 import { type OwnVault, startVault } from '../../test/kit/vault.ts'
 import { appRole, appRoleSettings, databasePolicy, mountDatabase } from '../../test/kit/vault-database.ts'
-import { DATABASE, type Pooler, startPgbouncer, startPglease, type Upstream } from './bench_proxy.ts'
+import { DATABASE, type Pooler, startBare, startPgbouncer, startPglease, type Upstream } from './bench_proxy.ts'
 import { mustRun } from './run.ts'
 import { needTool } from './tools.ts'
 
@@ -32,7 +32,7 @@ export interface Programs {
 /** Who is measured: the program and how it is started. */
 export interface Subject {
   name: string
-  /** `pgbouncer`, or pglease's command. */
+  /** `pgbouncer`, `bare` (a relay without a protocol), or pglease's command. */
   command: string
 }
 
@@ -61,9 +61,15 @@ export class World {
     const running = this.#proxies.get(key)
     if (running) return running
     const { name, command } = subject
-    const proxy = command === 'pgbouncer' ? await startPgbouncer(this.upstream, tls) : await startPglease(name, command, this.upstream, tls)
+    const proxy = await this.#start(name, command, tls)
     this.#proxies.set(key, proxy)
     return proxy
+  }
+
+  #start(name: string, command: string, tls: boolean): Promise<Pooler> {
+    if (command === 'pgbouncer') return startPgbouncer(this.upstream, tls)
+    if (command === 'bare') return startBare(name, this.upstream)
+    return startPglease(name, command, this.upstream, tls)
   }
 
   /** Ends the proxies: the next case or pair starts them anew. */
