@@ -47,7 +47,7 @@ export const METRICS = {
     'seconds',
     ['database'],
     'Time that clients waited for a link.',
-    'A client got a link, at once or after waiting, or gave up at `query_wait_timeout`.',
+    'A client for which no link was idle got one, or gave up at `query_wait_timeout`.',
     'A high share above 0.1 s: raise `default_pool_size` within what PostgreSQL can bear, or shorten transactions.',
   ),
   pglease_transaction_duration_seconds: metric(

@@ -141,13 +141,13 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   // The pool's answers (Waiter).
 
   linkReady(link: Link): void {
-    const waited = this.parts.clock.monotonicMs() - this.waitingSinceMs
-    this.parts.meter.waited(waited)
+    this.#times.waited(this.waitingSinceMs)
     this.#relay.link = this.#attach(link)
     if (this.#relay.link !== null) this.#goOn()
   }
 
   linkRefused(error: PgleaseError): void {
+    if (this.waitingSinceMs > 0) this.#times.waited(this.waitingSinceMs)
     this.fail(error, error.code === 'query_wait_timeout' ? 'query_wait_timeout' : 'login_failed')
   }
 

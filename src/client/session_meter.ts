@@ -36,6 +36,13 @@ export class SessionTimes {
     if (this.#requestMs === 0) this.#requestMs = this.#clock.monotonicMs()
   }
 
+  /** The wait for a link that began at `sinceMs` is over: requests and transactions are timed without it. */
+  waited(sinceMs: number): void {
+    const now = this.#clock.monotonicMs()
+    this.#meter.waited(now - sinceMs)
+    if (this.#requestMs > 0) this.#requestMs = now
+  }
+
   /** A link carries out the request, the first of its transaction perhaps. */
   began(): void {
     this.requested()
