@@ -1,12 +1,9 @@
 // Builds the image of Dockerfile.distroless with buildah and proves what the README says of it, in a real read-only root.
 import { skip } from '../test/kit/skip.ts'
 import { contentChecks } from './lib/image_contents.ts'
-import { makeImage, type TestImage } from './lib/image_make.ts'
+import { makeImage } from './lib/image_make.ts'
 import { serviceChecks } from './lib/image_service.ts'
 import { needTool } from './lib/tools.ts'
-
-/** One thing that is proven; an error says what is wrong. Answers what was seen, or why it was skipped. */
-export type Check = [name: string, prove: (image: TestImage) => Promise<string | { skipped: string }>]
 
 const TOOLS = ['buildah', 'unshare', 'setpriv', 'tar', 'mount', 'apt-get', 'dpkg-deb']
 

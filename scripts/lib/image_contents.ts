@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { closeSync, existsSync, lstatSync, openSync, readdirSync, readlinkSync, readSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Check } from '../image-test.ts'
+import type { Check } from './image_check.ts'
 import { runInImage } from './image_run.ts'
 
 const APP = '/pglease'
