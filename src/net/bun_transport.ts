@@ -18,7 +18,7 @@ import {
 } from './transport.ts'
 
 /** Queued bytes from which on `write` answers false. */
-const HIGH_WATER_BYTES = 256 * 1024
+const HIGH_WATER_BYTES = 16 * 1024
 const DEFAULT_LINGER_MS = 5000
 
 export type Socket = BunSocket<BunTransport>
