@@ -22,6 +22,7 @@ export interface GreetSettings {
   readonly ignore_startup_parameters: readonly string[]
   readonly max_packet_size: number
   readonly log_connections: boolean
+  readonly log_pooler_errors: boolean
 }
 
 export interface Destination {
@@ -205,6 +206,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
       log,
       meter: destination.meter,
       maxPacketSize: settings().max_packet_size,
+      logErrors: settings().log_pooler_errors,
       leaving: this.#parts.refusing,
       closed: (closed, reason) => {
         registry.remove(closed)

@@ -39,6 +39,8 @@ export interface SessionParts {
   readonly log: Log
   readonly meter: SessionMeter
   readonly maxPacketSize: number
+  /** `log_pooler_errors`. */
+  readonly logErrors: boolean
   /** pglease is ending: a session ends with its transaction. */
   leaving(): boolean
   /** The session is over; called once. */
@@ -223,13 +225,17 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'closed') return
     this.parts.meter.clientError(error.code)
     this.parts.transport.write(failureReply(error))
+    if (this.parts.logErrors) this.#logFailure(error)
+    this.#close(reason)
+  }
+
+  #logFailure(error: PgleaseError): void {
     const detail = detailBeside(error)
     this.parts.log.info('pooler_error', `${error.message}${detail === '' ? '' : ` (${detail})`}`, {
       database: this.parts.database,
       client: this.parts.id,
       code: error.code,
     })
-    this.#close(reason)
   }
 
   /** At shutdown: a session that neither holds nor waits for a link ends with 57P01. */

@@ -17,6 +17,7 @@ const SETTINGS: GreetSettings = {
   ignore_startup_parameters: ['extra_float_digits'],
   max_packet_size: 2 ** 31 - 1,
   log_connections: false,
+  log_pooler_errors: true,
 }
 
 class Door {

@@ -142,3 +142,14 @@ test('when pglease ends, a session ends with its transaction', async () => {
   assert.equal(idle.session.endIfIdle(), true)
   assert.equal(idle.closed, 'idle_at_shutdown')
 })
+
+test('what pglease itself tells a client is logged, unless log_pooler_errors is off', () => {
+  for (const logErrors of [true, false]) {
+    const world = new SessionWorld()
+    world.logErrors = logErrors
+    const client = world.client()
+    client.send(message('?'))
+    assert.equal(client.closed, 'client_protocol_violation')
+    assert.deepEqual(client.logged, logErrors ? ['pooler_error'] : [])
+  }
+})

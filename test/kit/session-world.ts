@@ -70,6 +70,8 @@ export class TestClient {
   readonly session: Session
   closed: CloseReason | undefined
   readonly cancelled: Link[] = []
+  /** The events that the session logged at info. */
+  readonly logged: string[] = []
 
   constructor(world: SessionWorld) {
     const parameters = new Parameters(world.names)
@@ -82,9 +84,10 @@ export class TestClient {
       pool: world.pool,
       parameters,
       clock: world.clock,
-      log: quietLog,
+      log: { ...quietLog, info: (event) => void this.logged.push(event) },
       meter: quietMeter,
       maxPacketSize: 2 ** 31 - 1,
+      logErrors: world.logErrors,
       leaving: () => world.leaving,
       closed: (_, reason) => {
         this.closed = reason
@@ -106,6 +109,8 @@ export class SessionWorld {
   readonly backends: Backend[] = []
   readonly pool: Pool<Link>
   leaving = false
+  /** `log_pooler_errors`. */
+  logErrors = true
   loginFailure: PgleaseError | undefined
   hasServerRole = false
   readonly closed: CloseReason[] = []
