@@ -106,15 +106,15 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
 
 /** What the gauges and the status page say of one database; `clients` are counted by the caller. */
 export function databaseSnapshot({ database, pool, settings }: Served, clients: DatabaseSnapshot['clients']): DatabaseSnapshot {
-  const { lists } = pool
+  const { lists, used } = pool
   return {
     name: database,
     clients,
     servers: {
       login: pool.dialing,
       active: lists.count('active'),
-      idle: lists.count('idle'),
-      used: 0,
+      idle: lists.count('idle') - used,
+      used,
       tested: lists.count('tested'),
       closing: lists.count('closing') + lists.count('being_canceled'),
     },

@@ -72,6 +72,12 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.ready && (this.lists.alive > 0 || this.cause === '')
   }
 
+  /** Idle links that are tested before a client gets them (pgbouncer's `used`). */
+  get used(): number {
+    const nowMs = this.#parts.clock.monotonicMs()
+    return this.lists.idle().filter((link) => this.#needsCheck(link, nowMs)).length
+  }
+
   get currentGeneration(): number {
     return this.#logins.current?.generation ?? 0
   }

@@ -191,6 +191,16 @@ test('a link that was idle for long is checked before it is used', async () => {
   assert.ok((next as Client).link)
 })
 
+test('a link that was idle for longer than server_check_delay counts as used', async () => {
+  const { pool, source, take, clock } = setUp()
+  source.offer(1)
+  release(pool, await take())
+  clock.advance(29_000)
+  assert.deepEqual([pool.lists.count('idle'), pool.used], [1, 0])
+  clock.advance(2_000)
+  assert.deepEqual([pool.lists.count('idle'), pool.used], [1, 1])
+})
+
 test('a link with a cancel in flight is not released before the cancel is over', async () => {
   const { pool, source, take } = setUp({ pool_size: 1 })
   source.offer(1)
