@@ -197,7 +197,8 @@ export class Relay {
   /** Sends a message of ours in front of the client's. */
   #invent(link: Link, kind: number): void {
     link.ledger.asked(kind)
-    this.#write(kind === ASKED.inventedParse ? this.unnamed.bytes : CLOSE_UNNAMED)
+    // a copy: the statement's own memory is written anew by the next Parse, when this may still wait to be sent
+    this.#write(kind === ASKED.inventedParse ? Buffer.from(this.unnamed.bytes) : CLOSE_UNNAMED)
   }
 
   #flush(buffer: Buffer, start: number, end: number): void {

@@ -83,8 +83,7 @@ class NodeTransport implements Transport {
 
   write(bytes: Uint8Array): boolean {
     if (this.#state !== 'open') return true
-    // a stream keeps a reference to what it is given until the kernel has taken it
-    this.#socket.write(Buffer.from(bytes))
+    this.#socket.write(bytes)
     if (this.#socket.writableLength < HIGH_WATER_BYTES) return true
     this.#aboveHighWater = true
     return false

@@ -1,9 +1,9 @@
-// Bytes that the kernel did not take yet: copied, in order, small ones packed together.
+// Bytes that the kernel did not take yet, in order: large pieces as they are, small ones packed together.
 
 const BLOCK_BYTES = 16 * 1024
 const NO_BYTES = Buffer.alloc(0)
 
-/** A queue of bytes. Holds copies: a caller's memory is its own again when `append` returns. */
+/** A queue of bytes. What it is given must not be changed any more. */
 export class SendQueue {
   #blocks: Buffer[] = []
   /** Where the bytes of the first block begin and of the last block end. */
@@ -11,25 +11,31 @@ export class SendQueue {
   #end = 0
   length = 0
 
-  /** Copies `bytes` from `offset` on. */
+  /** Takes `bytes` from `offset` on. */
   append(bytes: Uint8Array, offset: number): void {
+    const rest = bytes.length - offset
+    this.length += rest
+    if (rest >= BLOCK_BYTES) return this.#keep(bytes, offset)
     let from = offset
-    const total = bytes.length - offset
     const last = this.#blocks[this.#blocks.length - 1]
     if (last !== undefined) {
-      const taken = Math.min(last.length - this.#end, total)
+      const taken = Math.min(last.length - this.#end, rest)
       last.set(bytes.subarray(from, from + taken), this.#end)
       this.#end += taken
       from += taken
     }
-    if (from < bytes.length) {
-      const rest = bytes.length - from
-      const block = Buffer.allocUnsafeSlow(Math.max(rest, BLOCK_BYTES))
-      block.set(from === 0 ? bytes : bytes.subarray(from), 0)
-      this.#blocks.push(block)
-      this.#end = rest
-    }
-    this.length += total
+    if (from === bytes.length) return
+    const block = Buffer.allocUnsafeSlow(BLOCK_BYTES)
+    block.set(bytes.subarray(from), 0)
+    this.#blocks.push(block)
+    this.#end = bytes.length - from
+  }
+
+  #keep(bytes: Uint8Array, offset: number): void {
+    const last = this.#blocks.length - 1
+    if (last >= 0) this.#blocks[last] = (this.#blocks[last] as Buffer).subarray(0, this.#end)
+    this.#blocks.push(Buffer.from(bytes.buffer, bytes.byteOffset + offset, bytes.length - offset))
+    this.#end = bytes.length - offset
   }
 
   /** The first contiguous run, empty when there is none. Valid until the next call of any method. */

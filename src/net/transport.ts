@@ -60,7 +60,9 @@ export interface Transport {
   /** host:port of the peer, or `unix:` with the path; for logs. */
   readonly remoteAddress: string
   readonly secure: boolean
-  /** Takes all of `bytes`. False = above the high-water mark: stop until `drain`. After close it takes and drops, answering true. */
+  /**
+   * Takes all of `bytes`, which nobody may change afterwards: what the kernel does not take at once is kept, not copied. False = above the high-water mark: stop until `drain`. After close it takes and drops, answering true.
+   */
   write(bytes: Uint8Array): boolean
   /** Stops `data` events (bytes stay in the kernel, at most one more chunk arrives). */
   pause(): void
