@@ -16,7 +16,7 @@ import { onSignal } from './net/signals.ts'
 import type { Listener } from './net/transport.ts'
 import type { Secret } from './secret.ts'
 import type { LoadedSettings, Settings } from './settings/settings.ts'
-import { type ServeEnd, Shutdown } from './shutdown.ts'
+import { type ServeEnd, Shutdown, type StopSignal } from './shutdown.ts'
 import type { Routes } from './tenant/route.ts'
 import type { Vault } from './vault/vault.ts'
 import { ParameterNames } from './wire/parameters.ts'
@@ -52,8 +52,8 @@ function redactConfigured(log: ConfiguredLog, settings: Settings): void {
   for (const secret of secrets) if (secret !== undefined) log.redact(secret)
 }
 
-function watchSignals(shutdown: Shutdown, log: Log): () => void {
-  const ends = (['TERM', 'INT', 'QUIT'] as const).map((name) => onSignal(name, () => shutdown.signal(name)))
+function watchSignals(end: (name: StopSignal) => void, log: Log): () => void {
+  const ends = (['TERM', 'INT', 'QUIT'] as const).map((name) => onSignal(name, () => end(name)))
   const later = (['HUP', 'USR1', 'USR2'] as const).map((name) =>
     onSignal(name, () =>
       log.warning('signal', `SIG${name} is ignored: reload, pause and resume are not supported yet`, { signal: `SIG${name}` }),
@@ -104,7 +104,12 @@ function tickAll(observed: Observed, state: State, log: Log): void {
 }
 
 async function run(loaded: LoadedSettings, build: BuildInfo, clock: Clock, log: ConfiguredLog): Promise<ServeResult> {
-  const { settings } = loaded
+  const { settings, warnings } = loaded
+  // first of all: leases are on their way before anything listens. A handler never runs before this function's first await
+  const unwatch = watchSignals((name) => shutdown.signal(name), log)
+  const { version, commit, runtime } = build
+  log.info('starting', `pglease ${version}`, { version, commit, runtime })
+  for (const warning of warnings) log.warning('configuration', warning)
   const network = pickNetwork()
   const metrics = new Metrics(build)
   const names = new ParameterNames(settings.track_extra_parameters)
@@ -129,7 +134,6 @@ async function run(loaded: LoadedSettings, build: BuildInfo, clock: Clock, log: 
     await Promise.all([http?.close(), vault?.close(LAST_WORDS_MS)])
     return 'unavailable'
   }
-  const unwatch = watchSignals(shutdown, log)
   const tick = () => {
     tickAll(observed, state, log)
     timer = clock.after(TICK_MS, tick)
@@ -147,9 +151,6 @@ export async function serve(loaded: LoadedSettings, build: BuildInfo): Promise<S
   const clock = systemClock
   const { log, writer } = openLog(loaded.settings, clock)
   redactConfigured(log, loaded.settings)
-  const { version, commit, runtime } = build
-  log.info('starting', `pglease ${version}`, { version, commit, runtime })
-  for (const warning of loaded.warnings) log.warning('configuration', warning)
   const result = await run(loaded, build, clock, log)
   await Promise.race([writer.flush(), delay(clock, LAST_WORDS_MS)])
   return result

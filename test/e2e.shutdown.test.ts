@@ -8,7 +8,7 @@ import type { FaultContext } from './scenarios/fault_world.ts'
 import { foreignToken, type ShutdownOptions, terminatedUnderLoad } from './scenarios/shutdown.ts'
 import { drainTimeout, shutdownDelay, shutdownTimeout } from './scenarios/shutdown_deadlines.ts'
 import { leaseOnItsWay, neverServed, postgresAway, vaultAway } from './scenarios/shutdown_outage.ts'
-import { ignoredSignals, interrupted, signalsThatEndAtOnce } from './scenarios/shutdown_signals.ts'
+import { ignoredSignals, interrupted, signalledAtStart, signalsThatEndAtOnce } from './scenarios/shutdown_signals.ts'
 
 const missing = await noVault()
 
@@ -27,6 +27,7 @@ ending('shutdown_delay: served for that long although nobody is there', shutdown
 ending('shutdown_timeout: what still runs is interrupted, status 143', shutdownTimeout)
 ending('SIGINT: transactions finish, new clients are refused', interrupted)
 ending('SIGQUIT and a second signal end at once, with the status of that signal', signalsThatEndAtOnce)
+ending('SIGTERM at the start: nothing is left behind', signalledAtStart)
 ending('SIGTERM before Vault was ever reached: who waits is told', neverServed)
 ending('SIGTERM while PostgreSQL is away: who waits is told', postgresAway)
 ending('SIGTERM while a lease is on its way: it is revoked', leaseOnItsWay)

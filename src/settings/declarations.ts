@@ -10,9 +10,6 @@ import type { Row, Topic } from './row.ts'
 export const GLOBAL_ROWS = { ...LISTEN_ROWS, ...POOL_ROWS, ...SERVER_ROWS, ...VAULT_ROWS, ...OPERATION_ROWS }
 export { DATABASE_ROWS }
 
-export type GlobalName = keyof typeof GLOBAL_ROWS
-export type DatabaseName = keyof typeof DATABASE_ROWS
-
 /** Every setting of the process by name, for lookups by text. */
 export const GLOBALS: ReadonlyMap<string, Row<unknown>> = new Map(Object.entries(GLOBAL_ROWS))
 

@@ -92,6 +92,21 @@ export async function interrupted({ scenario: s }: FaultContext, options: Deadli
   ]
 }
 
+/** SIGTERM as early as anyone can send it: the listeners may not be open yet, a lease may be on its way. */
+export async function signalledAtStart({ scenario: s }: FaultContext, options: DeadlineOptions): Promise<Figure[]> {
+  const title = 'SIGTERM at the start:'
+  const world = await faultWorld(s, options)
+  const pglease = await s.pglease({ config: world.settings, noWait: true })
+  await pglease.waitForLog('starting')
+  pglease.signal('SIGTERM')
+  const { code } = await pglease.exit
+  return [
+    exactly(`${title} exit status`, String(code), '0'),
+    exactly(`${title} lines that say the end`, pglease.logged('stopped').length, 1),
+    ...(await leftovers(title, world)),
+  ]
+}
+
 export async function ignoredSignals({ scenario: s }: FaultContext, options: DeadlineOptions): Promise<Figure[]> {
   const world = await faultWorld(s, options)
   const pglease = await s.pglease({ config: world.settings })
