@@ -7,7 +7,7 @@ import { type OwnPostgres, startPostgres } from '../test/kit/postgres.ts'
 import { Scenario } from '../test/kit/scenario.ts'
 import { type OwnVault, startVault } from '../test/kit/vault.ts'
 import { type AcceptContext, type AcceptLine, figureText } from './lib/accept_line.ts'
-import { LINE_NAMES, loadLine } from './lib/accept_lines.ts'
+import { LINE_NAMES, linesOf, loadLine } from './lib/accept_lines.ts'
 import { type RunOf, verdict, writeRun } from './lib/accept_page.ts'
 import { buildBinary } from './lib/binary.ts'
 
@@ -38,9 +38,10 @@ function parse(): Plan | 'help' | 'list' {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   if (values.help) return 'help'
   if (values.list) return 'list'
-  const names = positionals.flatMap((name) => (name === 'A' ? LINE_NAMES : [name.toUpperCase()]))
-  const unknown = names.find((name) => !LINE_NAMES.some((one) => one === name))
-  if (unknown !== undefined || names.length === 0) throw new Error(unknown ? `there is no line ${unknown}` : 'name a line, or A for all')
+  const unknown = positionals.find((name) => linesOf(name).length === 0)
+  if (unknown !== undefined) throw new Error(`there is no line ${unknown}`)
+  const names = positionals.flatMap(linesOf)
+  if (names.length === 0) throw new Error('name a line, or A for all of that list')
   const seed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed)
   if (!Number.isInteger(seed) || seed < 0) throw new Error('--seed takes a whole number')
   return { names, seed, write: !values.dry }

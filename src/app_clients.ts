@@ -1,5 +1,6 @@
 // Builds what greets and keeps clients: the registry, cancel requests, and what is counted and logged of each.
 import type { Served } from './app_databases.ts'
+import { Cancels } from './client/cancels.ts'
 import { Greeting, type GreetParts } from './client/greet.ts'
 import { Registry } from './client/registry.ts'
 import type { Clock } from './clock.ts'
@@ -8,9 +9,6 @@ import { authenticateAny } from './identity.ts'
 import type { Log } from './log.ts'
 import type { Metrics } from './metrics.ts'
 import type { Network, Transport } from './net/transport.ts'
-import type { Pool } from './pool/pool.ts'
-import { cancelQuery } from './server/cancel.ts'
-import type { Link } from './server/link.ts'
 import type { Settings } from './settings/settings.ts'
 import type { Routes } from './tenant/route.ts'
 import type { ParameterNames } from './wire/parameters.ts'
@@ -36,22 +34,10 @@ export interface Clients {
   endAll(): void
 }
 
-/** Cancels what runs on `link`; until that is over the link serves nobody else. */
-async function cancelLink({ network, clock, settings }: ClientParts, pool: Pool<Link>, link: Link): Promise<void> {
-  const { target, processId, secretKey } = link.facts
-  pool.beginCancel(link)
-  try {
-    await cancelQuery(network, target, processId, secretKey, { timeoutMs: settings.server_connect_timeout, clock })
-    pool.endCancel(link, true)
-  } catch {
-    // it may still strike: the link is closed, and linkClosed says so
-    pool.endCancel(link, false)
-  }
-}
-
 export function buildClients(parts: ClientParts): Clients {
   const { settings, clock, log, metrics, names, routes } = parts
   const registry = new Registry()
+  const cancels = new Cancels({ network: parts.network, clock, settings: () => settings })
   const greet: GreetParts = {
     settings: () => settings,
     clock,
@@ -63,9 +49,9 @@ export function buildClients(parts: ClientParts): Clients {
     refusing: parts.refusing,
     cancelRequest: async (request) => {
       const session = registry.find(request)
-      if (session?.link) await cancelLink(parts, session.parts.pool, session.link)
+      if (session !== undefined) await cancels.request(session)
     },
-    cancelLink: (pool, link) => void cancelLink(parts, pool, link),
+    cancelLink: (pool, link) => void cancels.abandoned(pool, link),
     sessionClosed: (session, reason) => {
       metrics.connectionClosed('client', reason)
       const { database, id, transport } = session.parts

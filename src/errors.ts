@@ -45,6 +45,7 @@ export const ERRORS = {
     'query_wait_timeout',
     'All server connections were in use: raise default_pool_size, or query_wait_timeout.',
   ),
+  query_canceled: row('57014', 'final', 'canceling statement due to user request'),
   shutting_down: row('57P01', 'final', 'pooler is shutting down'),
   server_shutting_down: row('08P01', 'final', 'server shutting down'),
   server_lost: row('08006', 'final', 'server conn crashed?'),

@@ -1,9 +1,21 @@
-// The lines of the acceptance list: the one named A3 is `line` of accept_a3.ts, where that is written.
+// The lines of the acceptance lists: the one named A3 is `line` of accept_a3.ts, where that is written.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AcceptLine } from './accept_line.ts'
 
-export const LINE_NAMES = ['A1', 'A2', 'A3', 'A4', 'A5', 'A6', 'A7', 'A8', 'A9', 'A10', 'A11'] as const
+/** How many lines each list has. */
+const LISTS = { A: 11, B: 9 } as const
+
+/** `A1` to the last, list after list. */
+export const LINE_NAMES: readonly string[] = Object.entries(LISTS).flatMap(([list, count]) =>
+  Array.from({ length: count }, (_, at) => `${list}${at + 1}`),
+)
+
+/** The lines that `name` means: a line, or a list with all its lines. Empty when there is none. */
+export function linesOf(name: string): readonly string[] {
+  const wanted = name.toUpperCase()
+  return LINE_NAMES.filter((line) => line === wanted || line.slice(0, 1) === wanted)
+}
 
 /** The line with this name; undefined when nobody has written it. */
 export async function loadLine(name: string): Promise<AcceptLine | undefined> {

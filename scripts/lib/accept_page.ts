@@ -67,7 +67,7 @@ export function section(run: RunOf, where: string, before = ''): string {
 export function withSection(page: string, name: string, text: string): string {
   const sections = new Map<string, string>()
   for (const part of page.split(/^(?=## )/m)) {
-    const found = /^## (A\d+)$/m.exec(part)?.[1]
+    const found = /^## ([A-Z]\d+)$/m.exec(part)?.[1]
     if (found !== undefined) sections.set(found, part.trimEnd())
   }
   sections.set(name, text.trimEnd())

@@ -16,6 +16,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   client_login_timeout_server_down: 'As above, because no server connection could be opened; the detail has the cause.',
   query_wait_timeout:
     'No server connection was free within `query_wait_timeout`. The detail has the cause; without one the pool is too small: `default_pool_size`.',
+  query_canceled: 'The client cancelled its request while it waited for a server connection. PostgreSQL says the same for one that runs.',
   shutting_down: 'pglease was told to stop. Clients that reconnect reach the next instance.',
   server_shutting_down: 'pglease was told to stop while the request waited.',
   server_lost: 'The server ended the connection. Outside a transaction the client stays connected and may try again.',

@@ -24,6 +24,7 @@ import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
 export const HIGH_WATER_BYTES = 64 * 1024
 const NOT_A_MESSAGE = -1
+const NO_END = -1
 const CLOSE_UNNAMED = close('S', '')
 
 /** What the relay asks of its session. */
@@ -86,6 +87,15 @@ export class Relay {
     if (buffer === null) return
     this.#pending = null
     this.#run(buffer)
+  }
+
+  /** Takes back the oldest request of those that wait for a link. False: its end has not come yet. */
+  takeBack(): boolean {
+    const buffer = this.#pending
+    const end = buffer === null ? NO_END : endOfRequest(buffer)
+    if (buffer === null || end === NO_END) return false
+    this.#pending = end === buffer.length ? null : buffer.subarray(end)
+    return true
   }
 
   /** The link is gone in the middle: what was partly forwarded has no receiver any more. */
@@ -251,6 +261,19 @@ function kindOf(buffer: Buffer, position: number, type: number): number {
     default:
       return NOT_A_MESSAGE
   }
+}
+
+/** Where the first request of `buffer`, which begins at a message, ends: behind a Query, FunctionCall or Sync. */
+function endOfRequest(buffer: Buffer): number {
+  let position = 0
+  while (buffer.length - position >= HEADER_LENGTH) {
+    const type = buffer[position]
+    const length = lengthAt(buffer, position + 1)
+    position += 1 + length
+    if (length < 4 || position > buffer.length) return NO_END
+    if (type === QUERY || type === FUNCTION_CALL || type === SYNC) return position
+  }
+  return NO_END
 }
 
 /** Nobody is there to take it: PostgreSQL ignores it outside COPY, and there is nothing to flush. */

@@ -14,14 +14,14 @@ import { ClientPause, PAUSED_FOR } from './client_pause.ts'
 import { prepareLink, takeOverSpelling } from './prepare_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
 import { type SessionMeter, SessionTimes } from './session_meter.ts'
-import { detailBeside, failureReply, lostLinkFatal, lostLinkReplies, waitingNotice } from './session_replies.ts'
+import { canceledReply, detailBeside, failureReply, lostLinkFatal, lostLinkReplies, waitingNotice } from './session_replies.ts'
 
 /** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
 export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
 
 const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
   idle: ['waiting', 'preparing', 'active', 'closed'],
-  waiting: ['preparing', 'active', 'closed'],
+  waiting: ['preparing', 'active', 'idle', 'closed'],
   preparing: ['active', 'closed', 'idle'],
   active: ['idle', 'ending', 'closed'],
   ending: ['closed'],
@@ -218,6 +218,20 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.#times.answered(true)
     this.#move('idle')
     this.#goOn()
+  }
+
+  /** A cancel request while the session waits for a link: its oldest request is taken back and answered. False: nothing was. */
+  cancelWaiting(): boolean {
+    if (this.state !== 'waiting' || !this.#relay.takeBack()) return false
+    const { pool, meter, transport } = this.parts
+    pool.leave(this)
+    this.#times.waited(this.waitingSinceMs)
+    this.#times.answered(true)
+    meter.clientError('query_canceled')
+    transport.write(canceledReply())
+    this.#move('idle')
+    this.#goOn()
+    return true
   }
 
   /** Tells the client with FATAL and closes. */

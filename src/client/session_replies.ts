@@ -30,6 +30,13 @@ export function lostLinkReplies(lastWord: ReplyFields | undefined, unanswered: n
   return Buffer.concat(new Array<Buffer>(unanswered).fill(reply))
 }
 
+/** The end of a request that was cancelled before a server had it. */
+export const canceledReply = (): Buffer =>
+  Buffer.concat([
+    errorResponse({ severity: 'ERROR', sqlstate: ERRORS.query_canceled.sqlstate, message: errorText('query_canceled') }),
+    readyForQuery('I'),
+  ])
+
 /** What the error's message does not say already. */
 export const detailBeside = (error: PgleaseError): string => (ERRORS[error.code].text.includes('%s') ? '' : error.detail)
 

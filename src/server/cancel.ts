@@ -11,6 +11,8 @@ export interface CancelOptions {
   readonly timeoutMs: number
   readonly clock: Clock
   readonly signal?: AbortSignal
+  /** Asked once the connection stands: false = there is nothing to cancel any more, and nothing is sent. */
+  readonly wanted?: () => boolean
 }
 
 /**
@@ -28,6 +30,7 @@ export async function cancelQuery(
   const { clock, timeoutMs, signal } = options
   const startedMs = clock.monotonicMs()
   const transport = await dial(network, target, timeoutMs, clock, signal)
+  if (options.wanted?.() === false) return transport.destroy()
   const leftMs = Math.max(0, timeoutMs - (clock.monotonicMs() - startedMs))
   await new Promise<void>((resolve, reject) => {
     const finish = (settle: () => void) => {

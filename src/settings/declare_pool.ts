@@ -24,7 +24,7 @@ export const POOL_ROWS = {
   }),
   cancel_wait_timeout: row<number>('duration', {
     default: 10_000,
-    help: 'Longest time that a cancel request waits for a server connection of its own; 0 is no limit.',
+    help: 'Longest time that a cancel request waits for another one for the same server connection to end; 0 is no limit.',
   }),
   server_lifetime: row<number>('duration', {
     default: 3_600_000,

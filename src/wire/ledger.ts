@@ -51,6 +51,8 @@ export class Ledger {
   status: number = STATUS_IDLE
   /** Query, FunctionCall and Sync that have no ReadyForQuery yet. */
   owed = 0
+  /** How many of them have been answered: tells one request from the next. */
+  rounds = 0
   /** An extended message was forwarded after the last Sync or Query. */
   batchOpen = false
   /**
@@ -220,6 +222,7 @@ export class Ledger {
     if (head !== ASKED.sync && !isWhole(head)) return ANSWER.violation
     this.#pop()
     this.owed--
+    this.rounds++
     if (head === ASKED.query) {
       this.listener?.unnamedEnded(head, !this.#failed)
       this.#failed = false
