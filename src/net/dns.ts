@@ -7,13 +7,17 @@ import { TransportError } from './transport.ts'
 
 const DEFAULT_TIMEOUT_MS = 5000
 
+const unbracketed = (host: string): string => (host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host)
+
+/** Not a literal address, and not the directory of a unix socket. */
+export const isName = (host: string): boolean => !host.startsWith('/') && isIP(unbracketed(host)) === 0
+
 /**
  * All addresses of `host` in the system's order (getaddrinfo: /etc/hosts and search domains count); a literal address,
  * also in brackets, is its own. Rejects with a TransportError: ENOTFOUND, EAI_AGAIN, or ETIMEDOUT after `timeoutMs`.
  */
 export async function resolveHost(host: string, timeoutMs = DEFAULT_TIMEOUT_MS, clock: Clock = systemClock): Promise<string[]> {
-  const literal = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
-  if (isIP(literal) !== 0) return [literal]
+  if (!isName(host)) return [unbracketed(host)]
   const late = Promise.withResolvers<never>()
   const timer = clock.after(timeoutMs, () =>
     late.reject(new TransportError('ETIMEDOUT', `resolve ${host}: no answer within ${timeoutMs} ms`)),
