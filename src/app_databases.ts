@@ -5,9 +5,13 @@ import type { Clock } from './clock.ts'
 import { type Credential, type CredentialSource, FixedSource } from './credential.ts'
 import type { ConfiguredLog } from './log_lines.ts'
 import type { DatabaseMetrics, DatabaseSnapshot, Metrics } from './metrics.ts'
+import { hostPort } from './net/address.ts'
+import { DnsCache } from './net/dns_cache.ts'
 import type { Network } from './net/transport.ts'
 import { Pool } from './pool/pool.ts'
 import { Secret } from './secret.ts'
+import { HostMoves } from './server/host_moves.ts'
+import { type HostChanged, Hosts } from './server/hosts.ts'
 import type { Link } from './server/link.ts'
 import { openLink } from './server/open.ts'
 import type { DatabaseSettings, Settings } from './settings/settings.ts'
@@ -53,6 +57,20 @@ function sourceOf(database: DatabaseSettings, parts: DatabaseParts): CredentialS
 /** How many credentials of a source are kept out of the log: the one in use, those that drain, and one to be sure. */
 const KEPT_REDACTIONS = 4
 
+/** Longest pause between logins while any of several hosts may become what is asked for: writes resume soon after a promotion. */
+const FAILOVER_RETRY_MS = 500
+
+const mayFailOver = ({ hosts, target_session_attrs }: DatabaseSettings): boolean => hosts.length > 1 || target_session_attrs !== 'any'
+
+/** That one of several hosts is away shows nowhere else, as long as another serves. */
+function hostLog(log: ConfiguredLog, database: string): HostChanged {
+  return ({ host, port }, error) => {
+    const where = hostPort(host, port)
+    if (error === undefined) log.info('host_recovered', `${where} answers again`, { database, address: where })
+    else log.warning('host_failed', `${where}: ${error.message}`, { database, address: where, code: error.code })
+  }
+}
+
 /** Sees to it that no password turns up in the log; passwords of years ago are forgotten. */
 function passwordRedaction(log: ConfiguredLog): (credential: Credential) => void {
   const forget = new Map<string, () => void>()
@@ -70,6 +88,8 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
   const routes = new Routes<Served>()
   const redact = passwordRedaction(parts.log)
   let linkId = 0
+  const { dns_max_ttl, dns_nxdomain_ttl } = parts.settings
+  const dns = new DnsCache({ maxTtlMs: dns_max_ttl, nxdomainTtlMs: dns_nxdomain_ttl }, parts.clock)
   for (const database of parts.settings.databases.values()) {
     const { metrics, clock, log, network, names } = parts
     const counters = metrics.database(database.name)
@@ -78,12 +98,15 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       network,
       clock,
       settings: database,
+      hosts: new Hosts(database.hosts, database.load_balance_hosts, clock, hostLog(log, database.name)),
+      dns,
       timeoutMs: parts.settings.server_connect_timeout,
       names,
       scramCache: new ScramCache(),
       meter: { query: () => counters.addQuery(), transaction: () => counters.addTransaction() },
       nextId: () => ++linkId,
     }
+    const moves = new HostMoves(database.hosts, dns, open.timeoutMs)
     const pool: Pool<Link> = new Pool<Link>({
       database: database.name,
       settings: { ...parts.settings, ...database },
@@ -96,6 +119,8 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
         link.owner = pool
         return link
       },
+      longestRetryMs: mayFailOver(database) ? FAILOVER_RETRY_MS : undefined,
+      watchMoves: moves.none ? undefined : (links) => moves.check(links),
       linkClosed: (reason) => metrics.connectionClosed('server', reason),
       drainOverrun: () => metrics.drainOverrun(source.name),
     })

@@ -5,7 +5,10 @@ import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '
 import { errorText, PgleaseError } from './errors.ts'
 import type { Log } from './log.ts'
 import { Metrics } from './metrics.ts'
+import { hostPort } from './net/address.ts'
+import { DnsCache } from './net/dns_cache.ts'
 import { pickNetwork } from './net/pick.ts'
+import { Hosts } from './server/hosts.ts'
 import { openLink } from './server/open.ts'
 import type { DatabaseSettings, LoadedSettings, Settings } from './settings/settings.ts'
 import type { Vault } from './vault/vault.ts'
@@ -80,12 +83,15 @@ class OnlineCheck {
     }
     if (credential === undefined) return false
     const leased = credential
-    const closed = await this.#step(`log in to ${database.host}:${database.port}, database ${database.dbname}`, async () => {
+    const where = database.hosts.map(({ host, port }) => hostPort(host, port)).join(' or ')
+    const closed = await this.#step(`log in to ${where}, database ${database.dbname}`, async () => {
       const link = await openLink(
         {
           network: pickNetwork(),
           clock: systemClock,
           settings: database,
+          hosts: new Hosts(database.hosts, database.load_balance_hosts, systemClock),
+          dns: new DnsCache({ maxTtlMs: 0, nxdomainTtlMs: 0 }, systemClock),
           timeoutMs: this.#settings.server_connect_timeout,
           names: new ParameterNames([]),
           scramCache: new ScramCache(),

@@ -15,6 +15,8 @@ export const LOG_EVENTS = [
   'link_closed',
   'login_failed',
   'login_recovered',
+  'host_failed',
+  'host_recovered',
   'vault_login',
   'vault_login_failed',
   'vault_request_failed',

@@ -29,6 +29,8 @@ export interface LoginsParts<L> {
   readonly clock: Clock
   readonly log: Log
   open(credential: Credential): Promise<L>
+  /** Longest pause between attempts that fail for a cause that passes by itself; with several hosts a new primary must be found soon. */
+  readonly longestRetryMs?: number | undefined
 }
 
 /** How long a refused proof is repeated, because a standby may not have the role yet, and a refused current credential's successor is awaited. */
@@ -133,7 +135,9 @@ export class Logins<L extends PoolLink> {
     const current = this.current
     if (this.#closed || current === undefined || this.generations.isOverdue(current.generation)) return
     if (this.#trouble.waitMs > 0) return this.#retryLater()
-    while (this.#host.waiting > this.dialing && this.size < this.#limit && this.dialing < PARALLEL_LOGINS) this.#dial(current)
+    // while logins fail, one asks for all
+    const parallel = this.#trouble.error === undefined ? PARALLEL_LOGINS : 1
+    while (this.#host.waiting > this.dialing && this.size < this.#limit && this.dialing < parallel) this.#dial(current)
   }
 
   #retryLater(): void {
@@ -251,7 +255,7 @@ export class Logins<L extends PoolLink> {
     if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
     const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
     if (cause === undefined) return
-    if (this.#trouble.failed(cause)) {
+    if (this.#trouble.failed(cause, cause.class === 'transient' ? this.#parts.longestRetryMs : undefined)) {
       this.#parts.log.warning('login_failed', `${cause.message}; tried again in ${Math.round(this.#trouble.waitMs)} ms`, {
         ...this.#fields(credential),
         code: cause.code,

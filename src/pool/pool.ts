@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import { HostDoubts } from './host_doubts.ts'
 import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
@@ -29,6 +30,10 @@ export interface PoolParts<L extends PoolLink> {
   readonly log: Log
   /** Dials and logs in. Rejects with a PgleaseError; the credential is never in it. */
   open(credential: Credential): Promise<L>
+  /** See LoginsParts. */
+  readonly longestRetryMs?: number | undefined
+  /** Marks links whose host has moved; called at each tick. */
+  watchMoves?: ((links: readonly L[]) => void) | undefined
   linkClosed(reason: CloseReason): void
   drainOverrun(): void
 }
@@ -43,6 +48,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly #welcome = new Welcome()
   readonly #cancels = new Map<L, number>()
   #closed = false
+  readonly #doubts: HostDoubts<L>
   readonly #unsubscribe: () => void
 
   constructor(parts: PoolParts<L>) {
@@ -50,6 +56,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.settings = parts.settings
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.#logins = new Logins<L>(this, parts, this)
+    this.#doubts = new HostDoubts<L>(this.lists, parts.clock)
     this.#unsubscribe = parts.source.subscribe(this)
   }
 
@@ -132,6 +139,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     if (link.closeReason !== undefined) return
     if (this.#cancels.size > 0 && (this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
     if (link.roleMayDiffer) return this.#resetRole(link)
+    if (link.facts.fit?.doubted === true) return this.#askFit(link)
     const reason = this.#endReason(link, nowMs)
     if (reason !== undefined) return this.shut(link, reason)
     this.#place(link, nowMs)
@@ -223,9 +231,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const nowMs = this.#parts.clock.monotonicMs()
     const { query_wait_timeout, query_wait_notify, server_idle_timeout } = this.settings
     this.waiters.tick(nowMs, query_wait_timeout, query_wait_notify, () => new PgleaseError('query_wait_timeout', this.cause))
+    this.#parts.watchMoves?.(this.lists.all())
     for (const link of this.lists.idle()) {
       if (this.#logins.generations.isOverdue(link.generation)) continue
-      if (server_idle_timeout > 0 && nowMs - link.idleSinceMs >= server_idle_timeout) this.shut(link, 'server_idle_timeout')
+      if (link.moved) this.shut(link, 'host_unfit')
+      else if (server_idle_timeout > 0 && nowMs - link.idleSinceMs >= server_idle_timeout) this.shut(link, 'server_idle_timeout')
       else if (this.#outlived(link, nowMs)) this.shut(link, 'server_lifetime')
     }
     this.#logins.advance()
@@ -296,11 +306,25 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#runBetween(link, 'RESET ROLE', 'reset_failed')
   }
 
+  #askFit(link: L): void {
+    const { fit } = link.facts
+    if (fit === undefined) return
+    fit.doubted = false
+    this.#runBetween(link, fit.question, 'host_unfit')
+  }
+
+  #hostUnfit(link: L): void {
+    this.#doubts.spread(link, (idle) => this.#askFit(idle))
+  }
+
   /** Runs `sql` between two clients; a link that fails at it is closed for `reason`. */
   #runBetween(link: L, sql: string, reason: CloseReason): void {
     this.lists.move(link, 'tested')
     link.run(sql, (error) => {
-      if (error !== undefined) return this.shut(link, reason)
+      if (error !== undefined) {
+        if (reason === 'host_unfit') this.#hostUnfit(link)
+        return this.shut(link, reason)
+      }
       // not straight to a client: its role may have gone meanwhile
       this.release(link)
     })
@@ -311,6 +335,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     if (this.#closed) return 'pool_closed'
     const state = this.#logins.generations.state(link.generation)
     if (state === 'gone') return 'role_gone'
+    if (link.moved && !this.#logins.generations.isOverdue(link.generation)) return 'host_unfit'
+    if (link.facts.fit?.unfit === true) {
+      this.#hostUnfit(link)
+      return 'host_unfit'
+    }
     if (this.#logins.mustGo(link)) return 'rotated'
     if (state === 'draining' && this.#logins.generations.isOverdue(link.generation) && this.#logins.current !== undefined) return 'rotated'
     if (this.#outlived(link, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'

@@ -2,11 +2,28 @@
 import type { CloseReason } from '../errors.ts'
 import type { Listed } from './link_lists.ts'
 
+/** Whether a link's server still is what `target_session_attrs` asks for. */
+export interface LinkFit {
+  /** Which server: the same text for all links to it. */
+  readonly host: string
+  readonly unfit: boolean
+  /** The server is to be asked `question`, which fails when it does not fit. */
+  doubted: boolean
+  readonly question: string
+}
+
 /** A link, as the pool sees it. */
 export interface PoolLink extends Listed {
   readonly generation: number
-  readonly facts: { readonly id: number; readonly openedAtMs: number; readonly welcome: ReadonlyMap<string, string> }
+  readonly facts: {
+    readonly id: number
+    readonly openedAtMs: number
+    readonly welcome: ReadonlyMap<string, string>
+    readonly fit?: LinkFit | undefined
+  }
   overdue: boolean
+  /** Its address is no longer one of the host's. */
+  moved: boolean
   idleSinceMs: number
   roleMayDiffer: boolean
   readonly closeReason: CloseReason | undefined

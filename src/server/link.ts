@@ -67,6 +67,8 @@ export class Link implements TransportHandler {
   roleMayDiffer = false
   /** The lease is past its end: replies of a role that is gone are questioned. */
   overdue = false
+  /** Its address is no longer one of the host's. */
+  moved = false
   closeReason: CloseReason | undefined
   readonly #transport: Transport
   readonly #meter: LinkMeter
@@ -234,6 +236,7 @@ export class Link implements TransportHandler {
     const parameter = parseParameterStatus(buffer, position + HEADER_LENGTH, position + total)
     if (parameter === undefined) return ANSWER.violation
     this.parameters.set(parameter[0], parameter[1])
+    this.facts.fit?.heard(parameter[0], parameter[1])
     if (this.user === null || inJob) return ANSWER.swallow
     this.user.parameterChanged(parameter[0], parameter[1])
     return ANSWER.forward
@@ -249,6 +252,7 @@ export class Link implements TransportHandler {
       return this.ledger.answered(ERROR_RESPONSE, 0)
     }
     if (this.user === null && this.ledger.quiet) return ANSWER.swallow
+    if (this.facts.fit !== undefined) this.facts.fit.refused(parseFields(buffer, position + HEADER_LENGTH, position + total).sqlstate)
     const answer = this.ledger.answered(ERROR_RESPONSE, 0)
     if (this.ledger.skipping) this.#wake = true
     if (!this.overdue || this.ledger.status !== STATUS_IDLE || this.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))

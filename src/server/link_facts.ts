@@ -1,6 +1,7 @@
 // What the login found out about a link, and what never changes of it.
 import type { Parameters } from '../wire/parameters.ts'
 import type { DialTarget } from './dial.ts'
+import type { Fit } from './session_attributes.ts'
 
 export interface LinkFacts {
   readonly id: number
@@ -14,4 +15,6 @@ export interface LinkFacts {
   readonly welcome: ReadonlyMap<string, string>
   /** RESET ROLE is owed after a SET. */
   readonly hasServerRole: boolean
+  /** With target_session_attrs: whether the server still is what was asked for. */
+  readonly fit?: Fit | undefined
 }

@@ -1,6 +1,7 @@
 // Cross checks of the configured databases: where each is, which credential it has, how its connections are protected.
 import type { SourceOf } from './check_listeners.ts'
 import { type Findings, pathOf } from './entry.ts'
+import { hostNames } from './hosts.ts'
 import { isLocal } from './local.ts'
 import type { DatabaseSettings, Settings } from './settings.ts'
 
@@ -31,16 +32,16 @@ function checkName(checking: Checking): void {
 
 /** What is wrong with a host, and the fix. The host is not quoted: what looks like a connection string may hold a password. */
 function hostProblem(host: string): readonly [string, string] | undefined {
-  if (host === '') return ['is not set', 'Set it to the name or address of the PostgreSQL server.']
   if (host.startsWith('/')) return undefined
   if (/:\/\/|[@/]/.test(host)) {
     return ['is not a host name', 'Give the name alone; port, dbname, user and password are settings of their own.']
   }
-  if (host.includes(',')) return ['names several hosts, which is not supported yet', 'Name one host.']
   if (/\s/.test(host)) return ['has a space in it', 'Remove it.']
   if (host.includes(':') && !IPV6.test(host)) return ['has a port in it', 'Put the port into the setting port.']
   return undefined
 }
+
+const NO_NAME = ['has a comma without a name beside it', 'Separate the names of hosts by single commas.'] as const
 
 function vaultPathProblem(path: string): readonly [string, string] | undefined {
   const fix = 'Write it as `vault read` takes it, such as database/creds/app.'
@@ -54,8 +55,14 @@ function vaultPathProblem(path: string): readonly [string, string] | undefined {
 }
 
 function checkHost(checking: Checking): void {
-  const wrong = hostProblem(checking.database.host)
+  const { host, port } = checking.database
+  if (host === '') return report(checking, 'host', 'is not set', 'Set it to the name or address of the PostgreSQL server.')
+  const names = hostNames(host)
+  const wrong = names.includes('') ? NO_NAME : names.map(hostProblem).find((problem) => problem !== undefined)
   if (wrong) report(checking, 'host', ...wrong)
+  else if (port.length > 1 && port.length !== names.length) {
+    report(checking, 'port', `has ${port.length} ports for ${names.length} hosts`, 'Give one port for all hosts, or one for each.')
+  }
 }
 
 function checkCredential(checking: Checking): void {
@@ -72,13 +79,13 @@ function checkCredential(checking: Checking): void {
 }
 
 function checkProtection(checking: Checking): void {
-  const { name, host, vault_path, server_tls_sslmode: mode, server_require_auth: auth } = checking.database
-  const socket = host.startsWith('/')
+  const { name, host, hosts, vault_path, server_tls_sslmode: mode, server_require_auth: auth } = checking.database
+  const socket = hosts.every((one) => one.host.startsWith('/'))
   if (auth.includes('password') && !socket && mode !== 'verify-full') {
     const problem = 'allows a clear-text password on a connection that anyone could have answered'
     report(checking, 'server_require_auth', problem, 'Set server_tls_sslmode to verify-full, or take password out.')
   }
-  if (vault_path !== undefined && host !== '' && !isLocal(host) && mode !== 'verify-full') {
+  if (vault_path !== undefined && host !== '' && !hosts.every((one) => isLocal(one.host)) && mode !== 'verify-full') {
     checking.findings.warn(
       `${pathOf(name, 'server_tls_sslmode')} is ${mode}: whoever answers in the server's place can take part in the login. Set verify-full and server_tls_ca_file.`,
     )

@@ -1,18 +1,27 @@
 // The settings that only a database has.
 import type { Secret } from '../secret.ts'
-import { row } from './row.ts'
+import { DEFAULT_PORT } from './hosts.ts'
+import { choice, row } from './row.ts'
 
 export const DATABASE_ROWS = {
   host: row<string | undefined>('text', {
     default: undefined,
     defaultText: 'none: must be set',
-    help: 'Name or address of the server, or the directory of its unix socket.',
+    help: 'Name or address of the server, or the directory of its unix socket; several, separated by commas, are one cluster of servers.',
   }),
-  port: row<number>('integer', {
-    default: 5432,
+  port: row<readonly number[]>('ports', {
+    default: [DEFAULT_PORT],
     minimum: 1,
     maximum: 65535,
-    help: 'Port of the server.',
+    help: 'Port of the server; of several hosts one for all, or one for each.',
+  }),
+  load_balance_hosts: choice(['round-robin', 'disable', 'random'], {
+    default: 'round-robin',
+    help: 'Which of several hosts a new server connection goes to: the next one, the one used last until it fails, or any. A host that failed comes last for 15 s.',
+  }),
+  target_session_attrs: choice(['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'], {
+    default: 'any',
+    help: 'What a server must be to be used, as in libpq. Server connections to one that is no longer so are replaced.',
   }),
   dbname: row<string | undefined>('text', {
     default: undefined,

@@ -34,6 +34,14 @@ export const SERVER_ROWS = {
     help: 'Ways in which a server may ask for the credential; any other ends the login. `password` (clear text) needs verify-full or a unix socket, `trust` is a server that asks for nothing.',
     perDatabase: true,
   }),
+  dns_max_ttl: row<number>('duration', {
+    default: 15_000,
+    help: 'How long the addresses of a host name are used before it is resolved again; a failed connection asks at once.',
+  }),
+  dns_nxdomain_ttl: row<number>('duration', {
+    default: 15_000,
+    help: 'How long a host name that does not exist is not asked for again.',
+  }),
   server_role: row<string | undefined>('text', {
     default: undefined,
     help: 'Role that every server connection takes on, so that what is created belongs to it and not to a leased role.',

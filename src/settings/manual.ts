@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<Kind, string>> = {
   text: 'text',
   query: 'SQL',
   integer: 'whole number',
+  ports: 'whole number, or a list of them',
   fraction: 'fraction',
   boolean: 'true or false',
   duration: 'duration',

@@ -1,6 +1,7 @@
 // Makes the effective settings out of entries: the strongest source wins, defaults fill the rest, databases inherit.
 import { GLOBAL_ROWS, GLOBALS, PER_DATABASE } from './declarations.ts'
 import { type Entry, type Findings, pathOf } from './entry.ts'
+import { hostsOf, type ServerHost } from './hosts.ts'
 import { isLocal } from './local.ts'
 import type { DatabaseSettings, Settings, SslMode, VaultAuthMethod } from './settings.ts'
 import { parseValue } from './value.ts'
@@ -72,9 +73,10 @@ interface DatabaseContext {
   readonly inovex: string | undefined
 }
 
-function defaultSslMode(context: DatabaseContext, name: string, host: string, vaultPath: unknown): SslMode {
+function defaultSslMode(context: DatabaseContext, name: string, hosts: readonly ServerHost[], vaultPath: unknown): SslMode {
   if (context.given.values.has('server_tls_sslmode')) return context.globals.server_tls_sslmode as SslMode
-  return name === context.inovex || (vaultPath !== undefined && !isLocal(host)) ? 'require' : 'prefer'
+  const local = hosts.every(({ host }) => isLocal(host))
+  return name === context.inovex || (vaultPath !== undefined && !local) ? 'require' : 'prefer'
 }
 
 function resolveDatabase(context: DatabaseContext, name: string, sources: Map<string, string>): DatabaseSettings {
@@ -90,7 +92,10 @@ function resolveDatabase(context: DatabaseContext, name: string, sources: Map<st
     const inheritedSource = inherited ? context.globalSources.get(setting) : undefined
     sources.set(path, given.values.has(path) ? (given.sources.get(path) ?? BUILT_IN) : (inheritedSource ?? BUILT_IN))
   }
+  // parsed by the schema of its row
+  const hosts = hostsOf(host, resolved.port as readonly number[])
   resolved.host = host
+  resolved.hosts = hosts
   resolved.dbname ??= name
   if (resolved.pool_size === undefined) {
     resolved.pool_size = globals.default_pool_size
@@ -98,10 +103,10 @@ function resolveDatabase(context: DatabaseContext, name: string, sources: Map<st
   }
   if (typeof resolved.vault_path === 'string') resolved.vault_path = resolved.vault_path.replace(/^\/+|\/+$/g, '')
   if (!given.values.has(pathOf(name, 'server_tls_sslmode'))) {
-    resolved.server_tls_sslmode = defaultSslMode(context, name, host, own('vault_path'))
+    resolved.server_tls_sslmode = defaultSslMode(context, name, hosts, own('vault_path'))
   }
-  if (host.startsWith('/')) resolved.server_tls_sslmode = 'disable'
-  // Every key of DatabaseSettings but `name` is a key of PER_DATABASE, parsed by the schema of its row.
+  if (hosts.every((one) => one.host.startsWith('/'))) resolved.server_tls_sslmode = 'disable'
+  // Every key of DatabaseSettings but `name` and `hosts` is a key of PER_DATABASE, parsed by the schema of its row.
   return Object.freeze(resolved) as unknown as DatabaseSettings
 }
 

@@ -5,6 +5,7 @@ export type Kind =
   | 'text'
   | 'query'
   | 'integer'
+  | 'ports'
   | 'fraction'
   | 'boolean'
   | 'duration'

@@ -1,6 +1,7 @@
 // The effective settings: what every other part of pglease is handed. Durations are milliseconds, sizes bytes, 0 = off.
 import type { Secret } from '../secret.ts'
-import type { GLOBAL_ROWS } from './declarations.ts'
+import type { DATABASE_ROWS, GLOBAL_ROWS } from './declarations.ts'
+import type { ServerHost } from './hosts.ts'
 import type { ValueOf } from './row.ts'
 
 type Globals = { readonly [Name in keyof typeof GLOBAL_ROWS]: ValueOf<(typeof GLOBAL_ROWS)[Name]> }
@@ -13,9 +14,12 @@ export type VaultAuthMethod = Globals['vault_auth_method']
 export interface DatabaseSettings {
   /** The key in the configuration: what clients ask for, and the label of metrics. */
   readonly name: string
-  /** Host name, address, or (beginning with `/`) the directory of a unix socket. */
+  /** As it was written; what it means is in `hosts`. */
   readonly host: string
-  readonly port: number
+  readonly port: readonly number[]
+  readonly hosts: readonly ServerHost[]
+  readonly load_balance_hosts: ValueOf<(typeof DATABASE_ROWS)['load_balance_hosts']>
+  readonly target_session_attrs: ValueOf<(typeof DATABASE_ROWS)['target_session_attrs']>
   readonly dbname: string
   readonly user: string | undefined
   readonly password: Secret | undefined

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { Secret } from '../secret.ts'
 import { quote, type Raw } from './entry.ts'
+import { DEFAULT_PORT } from './hosts.ts'
 import type { Row } from './row.ts'
 import { didYouMean } from './suggest.ts'
 
@@ -48,6 +49,18 @@ function durationOf(row: Row<unknown>, text: string): Parsed {
 function parseInteger(row: Row<unknown>, text: string): Parsed {
   if (!/^-?\d{1,15}$/.test(text)) return wrong(`${quote(text)} is not a whole number`, `Write digits only, such as ${row.default ?? 20}.`)
   return inRange(row, Number(text), String)
+}
+
+/** As in libpq, an empty port among several is the default one. */
+function parsePorts(row: Row<unknown>, texts: readonly string[]): Parsed {
+  const ports: unknown[] = []
+  for (const text of texts) {
+    if (!/^\d{0,15}$/.test(text)) return wrong(`${quote(text)} is not a whole number`, `Write digits only, such as ${DEFAULT_PORT}.`)
+    const parsed = inRange(row, text === '' ? DEFAULT_PORT : Number(text), String)
+    if ('problem' in parsed) return parsed
+    ports.push(parsed.value)
+  }
+  return { value: Object.freeze(ports) }
 }
 
 function parseFraction(row: Row<unknown>, text: string): Parsed {
@@ -132,6 +145,11 @@ function parseList(texts: readonly string[]): Parsed {
 
 function parseRaw(row: Row<unknown>, raw: Raw): Parsed {
   if (row.kind === 'list') return parseList(splitList(raw))
+  if (row.kind === 'ports')
+    return parsePorts(
+      row,
+      (typeof raw === 'string' ? raw.split(',') : raw).map((port) => port.trim()),
+    )
   if (row.kind === 'choices') return parseWords(row, splitList(raw))
   if (typeof raw !== 'string') return wrong('is a list', 'Give it a single value.')
   const text = raw.trim()

@@ -2,13 +2,14 @@
 import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import { type CloseReason, PgleaseError } from '../../src/errors.ts'
 import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
-import type { PoolLink } from '../../src/pool/pool_link.ts'
+import type { LinkFit, PoolLink } from '../../src/pool/pool_link.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
 import { Secret } from '../../src/secret.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
 
 export class FakeLink implements PoolLink {
   overdue = false
+  moved = false
   idleSinceMs = 0
   listed: PoolLink['listed']
   roleMayDiffer = false
@@ -17,9 +18,9 @@ export class FakeLink implements PoolLink {
   finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
   readonly generation: number
   readonly facts: PoolLink['facts']
-  constructor(id: number, generation: number, openedAtMs: number) {
+  constructor(id: number, generation: number, openedAtMs: number, fit?: LinkFit) {
     this.generation = generation
-    this.facts = { id, openedAtMs, welcome: new Map([['server_version', '18']]) }
+    this.facts = { id, openedAtMs, welcome: new Map([['server_version', '18']]), fit }
   }
   shut(reason: CloseReason): void {
     this.closeReason = reason
@@ -83,7 +84,7 @@ export const SETTINGS: PoolSettings = {
 }
 
 /** A pool whose logins succeed at once unless `answer` says otherwise. */
-export function setUp(settings: Partial<PoolSettings> = {}) {
+export function setUp(settings: Partial<PoolSettings> = {}, more: { longestRetryMs?: number; fit?: () => LinkFit } = {}) {
   const clock = new FakeClock()
   const source = new FakeSource()
   const links: FakeLink[] = []
@@ -100,10 +101,11 @@ export function setUp(settings: Partial<PoolSettings> = {}) {
       if (state.answer !== undefined) throw state.answer
       if (links.filter((link) => pool.lists.state(link) !== undefined).length >= state.serverRoom)
         throw new PgleaseError('server_full', 'db:5432')
-      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs())
+      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs(), more.fit?.())
       links.push(link)
       return link
     },
+    longestRetryMs: more.longestRetryMs,
     linkClosed: () => {},
     drainOverrun: () => void state.overruns++,
   })

@@ -58,7 +58,15 @@ test('paths of Vault are checked', () => {
 })
 
 test('hosts that are no hosts are refused without being shown', () => {
-  for (const wrong of ['postgres://me:hunter2@db/app', 'me:hunter2@db', 'db:5432', 'db,hunter2', 'hunter2 db', 'db/hunter2']) {
+  for (const wrong of [
+    'postgres://me:hunter2@db/app',
+    'me:hunter2@db',
+    'db:5432',
+    'db,hunter2:5',
+    'db,,hunter2',
+    'hunter2 db',
+    'db/hunter2',
+  ]) {
     const text = only(database(`host: "${wrong}", user: u`))
     assert.match(text, /^databases\.app\.host/)
     assert.ok(!text.includes('hunter2'))
@@ -132,4 +140,28 @@ test('names of databases are bounded', () => {
 
 test('NODE_TLS_REJECT_UNAUTHORIZED=0 is refused', () => {
   assert.match(only({ yaml: ONE, env: { NODE_TLS_REJECT_UNAUTHORIZED: '0' } }), /switches off the verification/)
+})
+
+test('several hosts have one port for all, or one each; a name may come twice', () => {
+  const hostsOf = (facts: string) =>
+    good(database(`${facts}, user: u`))
+      .settings.databases.get('app')
+      ?.hosts.map(({ host, port }) => `${host}:${port}`)
+      .join(' ')
+  assert.equal(hostsOf('host: "a, b", port: 6000'), 'a:6000 b:6000')
+  assert.equal(hostsOf('host: "a,b"'), 'a:5432 b:5432')
+  assert.equal(hostsOf('host: "a,a,/run", port: "6000,,6002"'), 'a:6000 a:5432 /run:6002')
+  assert.equal(hostsOf('host: "a,b", port: [6000, 6001]'), 'a:6000 b:6001')
+  assert.match(only(database('host: "a,b,c", port: "6000,6001", user: u')), /^databases\.app\.port \|.*has 2 ports for 3 hosts/)
+  assert.match(only(database('host: a, port: "6000,x", user: u')), /^databases\.app\.port \|.*"x" is not a whole number/)
+  assert.match(only(database('host: a, port: 70000, user: u')), /^databases\.app\.port \|.*is above 65535/)
+  assert.match(only(database('host: "a,,b", user: u')), /^databases\.app\.host \|.*has a comma without a name beside it/)
+})
+
+test('of several hosts each is looked at: for TLS by default, and for a clear-text password', () => {
+  const mode = (host: string) => good(database(`host: "${host}", user: u`)).settings.databases.get('app')?.server_tls_sslmode
+  assert.deepEqual([mode('/run,/tmp'), mode('/run,db'), mode('db')], ['disable', 'prefer', 'prefer'])
+  const auth = 'user: u, server_require_auth: [scram-sha-256, password]'
+  assert.match(only(database(`host: "/run,db", ${auth}`)), /^databases\.app\.server_require_auth/)
+  good(database(`host: "/run,/tmp", ${auth}`))
 })

@@ -14,7 +14,7 @@ test('three variables make a database, on port 5432, with TLS', () => {
   assert.equal(app({}).vault_path, 'database/creds/my-role')
   assert.equal(app({}).server_tls_sslmode, 'require')
   assert.equal(app({ DB_HOST: 'localhost' }).server_tls_sslmode, 'require')
-  assert.equal(app({ DB_PORT: '6543' }).port, 6543)
+  assert.equal(app({ DB_PORT: '6543' }).port[0], 6543)
   assert.equal(sources.get('databases.app.host'), 'DB_HOST')
   assert.equal(good({ env: { ...BASE, LISTEN_PORT: '7777' } }).settings.listen_port, 7777)
 })
@@ -83,7 +83,7 @@ test('DB_* overrides the database of that name in the file', () => {
 
 test('a DB_PORT that Kubernetes made is ignored with a warning; POD_NAMESPACE and empty variables mean nothing', () => {
   const loaded = good({ env: { ...BASE, DB_PORT: 'tcp://10.0.0.9:5432', POD_NAMESPACE: 'x', TLS_MODE: '', LISTEN_PORT: '' } })
-  assert.equal(loaded.settings.databases.get('app')?.port, 5432)
+  assert.equal(loaded.settings.databases.get('app')?.port[0], 5432)
   assert.match(loaded.warnings[0]!, /^DB_PORT was made by Kubernetes/)
 })
 

@@ -11,7 +11,7 @@ test('built-in values are pgbouncer’s, and a database resolves its defaults', 
   assert.equal(settings.server_lifetime, 3_600_000)
   assert.equal(sources.get('listen_port'), 'built-in')
   const app = settings.databases.get('app')!
-  assert.equal(app.port, 5432)
+  assert.equal(app.port[0], 5432)
   assert.equal(app.dbname, 'app')
   assert.equal(app.pool_size, 20)
   assert.equal(app.password?.reveal(), 'pw')
