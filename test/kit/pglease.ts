@@ -17,6 +17,8 @@ export interface PgleaseOptions {
   /** Arguments after those of the configuration. */
   args?: readonly string[]
   cwd?: string
+  /** A command that executes the command line which follows it. */
+  wrapper?: readonly string[]
   /** Don't wait for the listeners (they open late, or never). */
   noWait?: boolean
 }
@@ -99,7 +101,7 @@ function launch(options: PgleaseOptions, before: readonly string[] = []): Prepar
     for (const name of ['PGLEASE_LISTEN_PORT', 'PGLEASE_HTTP_PORT', 'PGLEASE_ADMIN_PORT']) if (!(name in env)) env[name] = '0'
   }
   const command = [...commandUnderTest(), ...args, ...(options.args ?? [])]
-  const child = new Child(command, { name: 'pglease', cwd: options.cwd ?? folder, env: environment(env) })
+  const child = new Child(command, { name: 'pglease', cwd: options.cwd ?? folder, env: environment(env) }, options.wrapper)
   child.closeStdin()
   return { folder, child }
 }

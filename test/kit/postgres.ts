@@ -132,7 +132,7 @@ export class OwnPostgres extends PostgresServer {
       const child = runAsDatabaseUser(this.#version, 'postgres', ['-D', data], this.directory)
       this.#child = child
       try {
-        await child.waitForLine((line) => line.includes('database system is ready to accept connections'))
+        await child.waitForLine((line) => /database system is ready to accept (read-only )?connections/.test(line))
         return true
       } catch (error) {
         if (!child.ended) await child.stop('SIGKILL')
