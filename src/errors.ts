@@ -50,6 +50,12 @@ export const ERRORS = {
   server_shutting_down: row('08P01', 'final', 'server shutting down'),
   server_lost: row('08006', 'final', 'server conn crashed?'),
   bad_parameter: row('08P01', 'final', 'cannot set a session parameter: %s'),
+  transaction_block_refused: row(
+    '08P01',
+    'final',
+    'transaction blocks not allowed in statement pooling mode',
+    'Set pool_mode to transaction or session for this database.',
+  ),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
   // a pool that can't log in
   login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
@@ -121,6 +127,8 @@ export const CLOSE_REASONS = [
   'probe',
   'cancel_request',
   'server_lost_in_transaction',
+  'server_lost_in_session',
+  'transaction_block',
   'idle_at_shutdown',
   'shutdown_now',
   // links

@@ -3,7 +3,6 @@ import assert from 'node:assert/strict'
 import { startBadWire } from './kit/bad-wire.ts'
 import { poll, staysPending } from './kit/child.ts'
 import { backendOf, fixedDatabase, value } from './kit/fixed-database.ts'
-import { runPglease } from './kit/pglease.ts'
 import { sharedPostgres } from './kit/postgres.ts'
 import { type RawClient, rawCancel, rawConnect } from './kit/raw-client.ts'
 import { int32, parse, query, startup, sync } from './kit/raw-messages.ts'
@@ -127,18 +126,6 @@ scenario('a message larger than max_packet_size is refused, one below it passes'
   assert.match((await client.ask(query(fits))).join('\n'), /DataRow '99000'/)
   client.send(Buffer.concat([Buffer.from('Q'), int32(100_005)]), Buffer.alloc(1000, 0x20))
   assert.match(await lastWords(client), /S='FATAL' C='08P01' M='message too large: 100005 bytes, max_packet_size allows 100000'/)
-})
-
-scenario('a pool_mode other than transaction is refused at start with the reason', async () => {
-  const database = { host: '127.0.0.1', user: 'u', password: 'p' }
-  for (const mode of ['session', 'statement']) {
-    const { code, stderr } = await runPglease([], { config: { pool_mode: mode, databases: { app: database } } })
-    assert.equal(code, 78)
-    assert.match(stderr, new RegExp(`pool_mode .*"${mode}" is not supported yet`))
-    const own = await runPglease([], { config: { databases: { app: { ...database, pool_mode: mode } } } })
-    assert.equal(own.code, 78)
-    assert.match(own.stderr, /databases\.app\.pool_mode .*not supported yet/)
-  }
 })
 
 scenario('a cancel request gets through when max_client_conn is reached', async (run) => {

@@ -21,6 +21,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   server_shutting_down: 'pglease was told to stop while the request waited.',
   server_lost: 'The server ended the connection. Outside a transaction the client stays connected and may try again.',
   bad_parameter: 'A session parameter of the client is refused by this server; the detail is its answer.',
+  transaction_block_refused:
+    'BEGIN in statement mode: use `pool_mode` transaction or session for this database. Several statements in one simple query are one transaction in every mode.',
   named_statement_refused:
     'A named prepared statement would be on another server connection next time. Use unnamed statements (most drivers have a switch) until they are supported.',
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
@@ -64,6 +66,8 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   probe: 'Someone connected and left without a byte: a TCP probe.',
   cancel_request: 'A cancel request, which has a connection of its own.',
   server_lost_in_transaction: "The client's server connection died inside its transaction.",
+  server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
+  transaction_block: 'Statement mode: a transaction block was begun.',
   idle_at_shutdown: 'pglease stops; the client was idle.',
   shutdown_now: 'pglease stopped at once.',
   server_closed: 'The server closed the connection.',

@@ -40,6 +40,8 @@ export interface RelayHost {
   /** The last bytes of a message went to a link that is settled already: it failed early. */
   answered(): void
   terminated(): void
+  /** The link stays with the session: its named statements do too. */
+  readonly keepsLink: boolean
   /** The client broke the protocol or used what is not supported. */
   refuse(code: 'protocol_violation' | 'message_too_large' | 'named_statement_refused', detail: string): void
 }
@@ -160,7 +162,7 @@ export class Relay {
       }
       const link = this.link
       if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
-      if (kind === ASKED.parse) {
+      if (kind === ASKED.parse && !this.#host.keepsLink) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')
       }

@@ -53,6 +53,10 @@ const LINGER_MS = 2000
 
 export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Link> {
   readonly parts: SessionParts
+  /** Session mode. */
+  readonly keepsLink: boolean
+  /** Statement mode. */
+  readonly refusesBlocks: boolean
   state: SessionState = 'idle'
   waitingSinceMs = 0
   noticed = false
@@ -66,6 +70,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   constructor(parts: SessionParts) {
     this.parts = parts
+    this.keepsLink = parts.pool.settings.pool_mode === 'session'
+    this.refusesBlocks = parts.pool.settings.pool_mode === 'statement'
     this.#relay = new Relay(this, parts.maxPacketSize)
     this.#pause = new ClientPause(parts.transport)
     this.#times = new SessionTimes(parts.clock, parts.meter)
@@ -81,7 +87,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'ending' || this.state === 'closed') return
     this.parts.meter.received(chunk.length)
     if ((this.state === 'active' || this.state === 'idle') && !this.#pause.forReplies) {
-      this.#times.requested()
+      if (this.keepsLink && this.state === 'active') this.#times.began()
+      else this.#times.requested()
       this.#relay.feed(chunk)
     } else {
       // still read, so that a client that leaves is seen and its query does not run; what comes is kept
@@ -118,7 +125,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   mustYield(link: Link): boolean {
-    return link.questioning || this.parts.pool.mustYield(link)
+    return link.questioning || (!this.keepsLink && this.parts.pool.mustYield(link))
   }
 
   linkFull(): void {
@@ -177,7 +184,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       if (ledger.owed === 0 || ledger.copyIn) this.#close('client_terminated')
       return
     }
-    if (ledger.settled && this.#relay.atMessageBoundary && !this.#relay.unnamed.pinned) {
+    const settled = ledger.settled && this.#relay.atMessageBoundary
+    if (settled && this.keepsLink) this.#keep(link)
+    else if (settled && !this.#relay.unnamed.pinned) {
       // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
       if (ledger.unclean) return link.cleanse()
       this.#release(link)
@@ -200,6 +209,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.#relay.unlink()
     this.#pause.remove(PAUSED_FOR.link)
     const stays =
+      (!this.keepsLink || this.state === 'preparing') &&
       ledger.status === STATUS_IDLE &&
       !partialReply &&
       !ledger.copyIn &&
@@ -210,7 +220,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const ending = this.state === 'ending'
     if (!stays || ending) {
       this.parts.transport.write(lostLinkFatal(fatal))
-      return ending ? this.#finish('client_terminated') : this.#close('server_lost_in_transaction')
+      return ending
+        ? this.#finish('client_terminated')
+        : this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
     }
     // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
     const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed
@@ -234,6 +246,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     return true
   }
 
+  blockBegan(): void {
+    this.fail(new PgleaseError('transaction_block_refused'), 'transaction_block')
+  }
+
   /** Tells the client with FATAL and closes. */
   fail(error: PgleaseError, reason: CloseReason): void {
     if (this.state === 'closed') return
@@ -254,12 +270,20 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   /** At shutdown: a session that neither holds nor waits for a link ends with 57P01. */
   endIfIdle(): boolean {
-    const link = this.#relay.link
-    // one with a statement too long to be kept holds its link between transactions too
-    const rests = this.state === 'idle' || (this.state === 'active' && link?.ledger.settled === true && this.#relay.atMessageBoundary)
-    if (!rests || this.#relay.pendingBytes > 0) return false
+    if (!this.#rests || this.#relay.pendingBytes > 0) return false
     this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
     return true
+  }
+
+  /** Nothing runs: also with a link that it keeps between transactions (session mode, or a statement too long to be kept). */
+  get #rests(): boolean {
+    return this.state === 'idle' || (this.state === 'active' && this.link?.ledger.settled === true && this.#relay.atMessageBoundary)
+  }
+
+  /** Session mode: the link has settled, and stays. */
+  #keep(link: Link): void {
+    // a query of pglease's own has ended what the server held
+    if (link.unnamedOwner === null) this.#relay.unnamed.attach(link)
   }
 
   /** The link is ours: null while it is still brought to our parameters. */
@@ -336,7 +360,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       if (settled) this.parts.pool.release(link)
       else {
         if (running) this.parts.cancel(link)
-        this.parts.pool.discard(link, 'client_gone_with_query')
+        this.parts.pool.discard(link, reason === 'transaction_block' ? reason : 'client_gone_with_query')
       }
     }
     this.#finish(reason)

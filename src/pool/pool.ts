@@ -14,6 +14,9 @@ import { Welcome, type WelcomeWaiter } from './welcome.ts'
 /** What a pool reads of the settings; durations in milliseconds, 0 = off. */
 export interface PoolSettings {
   readonly pool_size: number
+  readonly pool_mode: 'session' | 'transaction' | 'statement'
+  readonly server_reset_query: string
+  readonly server_reset_query_always: boolean
   readonly server_lifetime: number
   readonly server_idle_timeout: number
   readonly server_check_delay: number
@@ -138,6 +141,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return
     if (this.#cancels.size > 0 && (this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
+    if (link.needsReset) return this.#reset(link, nowMs)
     if (link.roleMayDiffer) return this.#resetRole(link)
     if (link.facts.fit?.doubted === true) return this.#askFit(link)
     const reason = this.#endReason(link, nowMs)
@@ -284,6 +288,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     while (link !== undefined) {
       if (!this.#needsCheck(link, nowMs)) {
         this.lists.move(link, 'active')
+        link.needsReset = this.#resets
         return link
       }
       this.#check(link)
@@ -299,6 +304,20 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   #check(link: L): void {
     this.#runBetween(link, this.settings.server_check_query === '<empty>' ? '' : this.settings.server_check_query, 'check_failed')
+  }
+
+  /** Clients leave state behind that the next one must not see. */
+  get #resets(): boolean {
+    const { pool_mode, server_reset_query, server_reset_query_always } = this.settings
+    return (pool_mode === 'session' || server_reset_query_always) && server_reset_query !== ''
+  }
+
+  #reset(link: L, nowMs: number): void {
+    link.needsReset = false
+    const reason = this.#endReason(link, nowMs)
+    if (reason !== undefined) return this.shut(link, reason)
+    link.forgetSession()
+    this.#runBetween(link, this.settings.server_reset_query, 'reset_failed')
   }
 
   #resetRole(link: L): void {
@@ -355,6 +374,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const waiter = this.waiters.shift()
     if (waiter !== undefined) {
       this.lists.move(link, 'active')
+      link.needsReset = this.#resets
       waiter.linkReady(link)
       return
     }

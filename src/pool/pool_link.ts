@@ -26,7 +26,11 @@ export interface PoolLink extends Listed {
   moved: boolean
   idleSinceMs: number
   roleMayDiffer: boolean
+  /** The pool's: a client had it since its session was last reset. */
+  needsReset: boolean
   readonly closeReason: CloseReason | undefined
   shut(reason: CloseReason): void
+  /** Its session is about to be reset: what was known of its state is not true any more. */
+  forgetSession(): void
   run(sql: string, done: (error: { readonly sqlstate: string; readonly message: string } | undefined) => void): void
 }

@@ -65,6 +65,7 @@ export class Link implements TransportHandler {
   listed: 'idle' | 'active' | 'tested' | 'being_canceled' | 'closing' | undefined
   /** A SET was seen since the last RESET ROLE. */
   roleMayDiffer = false
+  needsReset = false
   /** The lease is past its end: replies of a role that is gone are questioned. */
   overdue = false
   /** Its address is no longer one of the host's. */
@@ -84,6 +85,8 @@ export class Link implements TransportHandler {
   #question: 'none' | 'cleansing' | 'role' = 'none'
   #closed = false
   #paused = false
+  /** A ReadyForQuery says that the user left a transaction open, which it must not. */
+  #blockBegan = false
 
   constructor(transport: Transport, facts: LinkFacts, meter: LinkMeter) {
     this.#transport = transport
@@ -117,6 +120,10 @@ export class Link implements TransportHandler {
 
   get secure(): boolean {
     return this.#transport.secure
+  }
+
+  forgetSession(): void {
+    this.parameters.forgetUnreported(this.facts.welcome)
   }
 
   /** Runs a query of our own on a quiet link; the replies are swallowed. `done` gets the server's error, if any; never called if the link dies. */
@@ -271,6 +278,10 @@ export class Link implements TransportHandler {
     if (answer === ANSWER.swallow) return answer
     this.#meter.query()
     if (status === STATUS_IDLE) this.#meter.transaction()
+    else if (this.user?.refusesBlocks === true) {
+      this.#blockBegan = true
+      return ANSWER.violation
+    }
     if (this.#held === null) return answer
     this.#held.end(buffer, position, position + 6)
     // more was asked meanwhile: its answers must not overtake
@@ -314,6 +325,7 @@ export class Link implements TransportHandler {
 
   #violation(buffer: Buffer, run: number, position: number): void {
     this.#forward(buffer, run, position)
+    if (this.#blockBegan) return this.user?.blockBegan()
     this.#lose('server_protocol_violation')
   }
 

@@ -2,6 +2,10 @@
 import type { ReplyFields } from '../wire/reply.ts'
 
 export interface LinkUser {
+  /** A transaction that stays open is refused: `blockBegan` is told in place of the ReadyForQuery that says so. */
+  readonly refusesBlocks: boolean
+  /** The statement before left a transaction open. Ends the link. */
+  blockBegan(): void
   /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
   forward(buffer: Buffer, start: number, end: number): boolean
   /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */

@@ -2,11 +2,18 @@
 import { choice, row } from './row.ts'
 
 export const POOL_ROWS = {
-  pool_mode: choice(['transaction'], {
+  pool_mode: choice(['session', 'transaction', 'statement'], {
     default: 'transaction',
-    help: 'When a server connection goes back to its pool: after each transaction.',
+    help: 'When a server connection goes back to its pool: `transaction` after each transaction; `session` when the client leaves, so that all session state is kept; `statement` after each statement, and transaction blocks are refused.',
     perDatabase: true,
-    refused: { session: 'not supported yet', statement: 'not supported yet' },
+  }),
+  server_reset_query: row<string>('query', {
+    default: 'DISCARD ALL',
+    help: 'In session mode, the query that clears a server connection of what a client left behind; an empty value leaves it there for the next client.',
+  }),
+  server_reset_query_always: row<boolean>('boolean', {
+    default: false,
+    help: 'Runs `server_reset_query` in the other modes too, each time that a server connection goes back to its pool.',
   }),
   default_pool_size: row<number>('integer', {
     default: 20,

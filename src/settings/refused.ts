@@ -42,8 +42,6 @@ const LATER = [
   'reserve_pool_timeout',
   'scram_iterations',
   'server_fast_close',
-  'server_reset_query',
-  'server_reset_query_always',
   'server_round_robin',
   'server_tls_ciphers',
   'server_tls_protocols',

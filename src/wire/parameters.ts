@@ -59,6 +59,17 @@ export class Parameters {
     return true
   }
 
+  /** What the server does not report (`reported` says what it does) is not known any more: its session was reset. */
+  forgetUnreported(reported: ReadonlyMap<string, string>): void {
+    const known = new Set<number>()
+    for (const name of reported.keys()) known.add(this.names.index(name))
+    for (let index = 0; index < this.values.length; index++) {
+      if (known.has(index) || this.values[index] === undefined) continue
+      this.values[index] = undefined
+      this.#key = undefined
+    }
+  }
+
   /** The names whose value here is set and differs from `other`'s. */
   differing(other: Parameters): number[] {
     const found: number[] = []

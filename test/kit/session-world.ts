@@ -26,6 +26,9 @@ export const quietMeter: SessionMeter = {
 
 const SETTINGS: PoolSettings = {
   pool_size: 1,
+  pool_mode: 'transaction',
+  server_reset_query: 'DISCARD ALL',
+  server_reset_query_always: false,
   server_lifetime: 0,
   server_idle_timeout: 0,
   server_check_delay: 0,

@@ -13,6 +13,8 @@ export class FakeLink implements PoolLink {
   idleSinceMs = 0
   listed: PoolLink['listed']
   roleMayDiffer = false
+  needsReset = false
+  forgotten = 0
   closeReason: CloseReason | undefined
   readonly ran: string[] = []
   finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
@@ -24,6 +26,9 @@ export class FakeLink implements PoolLink {
   }
   shut(reason: CloseReason): void {
     this.closeReason = reason
+  }
+  forgetSession(): void {
+    this.forgotten++
   }
   run(sql: string, done: (error: { sqlstate: string; message: string } | undefined) => void): void {
     this.ran.push(sql)
@@ -75,6 +80,9 @@ export class Client implements Waiter<FakeLink> {
 
 export const SETTINGS: PoolSettings = {
   pool_size: 3,
+  pool_mode: 'transaction',
+  server_reset_query: 'DISCARD ALL',
+  server_reset_query_always: false,
   server_lifetime: 3_600_000,
   server_idle_timeout: 600_000,
   server_check_delay: 30_000,

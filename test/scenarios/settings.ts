@@ -37,8 +37,8 @@ export const WRONG_SETTINGS: readonly WrongSetting[] = [
   { kind: 'no such choice', top: { log_level: 'loud' }, report: /log_level .*"loud".*(debug|info)/ },
   {
     kind: 'a choice that is not supported',
-    database: { ...fine, pool_mode: 'session' },
-    report: /pool_mode .*"session" is not supported yet/,
+    top: { vault_auth_method: 'ldap' },
+    report: /vault_auth_method .*"ldap" is /,
   },
   { kind: 'a setting of pgbouncer that is not supported', top: { auth_query: 'SELECT 1' }, report: /auth_query .*is not supported yet/ },
   {

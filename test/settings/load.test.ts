@@ -81,7 +81,7 @@ test('ten kinds of wrong settings are all reported at once', () => {
 http_port: ninety
 query_wait_timeout: 5 weeks
 auth_type: md5
-pool_mode: session
+pool_mode: sesion
 max_prepared_statements: 100
 server_tls_sslmode: verify
 databases:
@@ -100,7 +100,7 @@ databases:
       'http_port | file config.yaml:2 | "ninety" is not a whole number',
       'query_wait_timeout | file config.yaml:3 | "5 weeks" is not a duration',
       'auth_type | file config.yaml:4 | "md5" is not supported yet',
-      'pool_mode | file config.yaml:5 | "session" is not supported yet',
+      'pool_mode | file config.yaml:5 | "sesion" is not one of session, transaction, statement',
       'server_tls_sslmode | file config.yaml:7 | "verify" is not one of disable, prefer, require, verify-ca, verify-full',
       'databases.app.pool_size | file config.yaml:9 | "many" is not a whole number',
       'NODE_TLS_REJECT_UNAUTHORIZED | NODE_TLS_REJECT_UNAUTHORIZED | switches off the verification of every certificate',

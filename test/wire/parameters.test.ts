@@ -57,6 +57,22 @@ test('the key is made once, when it is asked for, and again only after a change'
   assert.equal(made, 2)
 })
 
+test('after a reset only what the server reports is known', () => {
+  const parameters = parametersOf({ TimeZone: 'UTC', search_path: 'a', application_name: 'b' })
+  const key = parameters.key
+  parameters.forgetUnreported(
+    new Map([
+      ['timezone', 'CET'],
+      ['application_name', ''],
+      ['server_version', '18'],
+    ]),
+  )
+  assert.deepEqual(parameters.values[NAMES.index('search_path')], undefined)
+  assert.equal(parameters.values[NAMES.index('TimeZone')], 'UTC')
+  assert.notEqual(parameters.key, key)
+  assert.deepEqual(parametersOf({ search_path: 'a' }).differing(parameters), [NAMES.index('search_path')])
+})
+
 test('no value and an empty value are two things, and values do not run into each other', () => {
   const keys = [
     {},

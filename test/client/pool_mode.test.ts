@@ -1,0 +1,160 @@
+// What session and statement mode change for a client: how long it keeps its link, what passes, and how it ends.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { bind, describeStatement, execute, parse, query, sync, terminate } from '../kit/raw-messages.ts'
+import { wireMessage } from '../kit/scripted-server.ts'
+import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+
+type Settings = NonNullable<Parameters<typeof SessionWorld.ready>[0]>
+
+/** A client that holds link 0 with a first query answered, in a world of `settings`. */
+async function served(settings: Settings = { pool_mode: 'session' }): Promise<{ world: SessionWorld; client: TestClient }> {
+  const world = await SessionWorld.ready(settings)
+  const client = world.client()
+  client.send(query('SET search_path = a'))
+  world.answer(0, reply('C Z'))
+  client.transport.take()
+  world.backend().transport.take()
+  return { world, client }
+}
+
+test('session mode: the link stays until the client leaves, and is reset before the next client has it', async () => {
+  const { world, client } = await served()
+  const next = world.client()
+  next.send(query('SELECT 2'))
+  assert.deepEqual([client.session.state, next.session.state, world.pool.waiting], ['active', 'waiting', 1])
+  client.send(query('SELECT 1'))
+  world.answer(0, reply('C Z'))
+  assert.equal(client.transport.letters(), 'CZ')
+  world.backend().transport.take()
+  client.send(terminate())
+  assert.deepEqual([client.closed, world.pool.lists.count('tested')], ['client_terminated', 1])
+  assert.match(String(world.backend().transport.take()), /^Q.*DISCARD ALL/s)
+  assert.equal(next.session.state, 'waiting')
+  world.answer(0, reply('C Z'))
+  assert.equal(next.session.state, 'active')
+  assert.match(String(world.backend().transport.take()), /SELECT 2/)
+  assert.equal(next.transport.letters(), '')
+})
+
+test('session mode: a reset that fails closes the link, as a client does that leaves in a transaction', async () => {
+  const { world, client } = await served()
+  client.transport.lost()
+  world.answer(0, reply('E Z'))
+  assert.equal(world.backend().link.closeReason, 'reset_failed')
+  const open = await served()
+  open.client.send(query('BEGIN'))
+  open.world.answer(0, reply('C ZT'))
+  open.client.send(terminate())
+  assert.equal(open.world.backend().link.closeReason, 'client_gone_with_query')
+  assert.doesNotMatch(String(open.world.backend().transport.take()), /DISCARD/)
+})
+
+test('session mode: an empty server_reset_query hands the link on as it is; in other modes it runs only with server_reset_query_always', async () => {
+  const cases: [Settings, boolean][] = [
+    [{ pool_mode: 'session', server_reset_query: '' }, false],
+    [{ pool_mode: 'session', server_reset_query: 'RESET ALL' }, true],
+    [{ pool_mode: 'transaction' }, false],
+    [{ pool_mode: 'transaction', server_reset_query_always: true }, true],
+    [{ pool_mode: 'statement', server_reset_query_always: true }, true],
+  ]
+  for (const [settings, resets] of cases) {
+    const world = await SessionWorld.ready(settings)
+    const client = world.client()
+    client.send(query('SELECT 1'))
+    world.backend().transport.take()
+    world.answer(0, reply('C Z'))
+    client.send(terminate())
+    const name = JSON.stringify(settings)
+    assert.equal(world.backend().transport.letters(), resets ? 'Q' : '', name)
+    assert.equal(world.pool.lists.count('idle'), resets ? 0 : 1, name)
+    if (resets) world.answer(0, reply('C Z'))
+    assert.equal(world.pool.lists.count('idle'), 1, name)
+  }
+})
+
+test('a reset ends what was set and is not reported by the server', async () => {
+  const { world, client } = await served()
+  const { link } = world.backend()
+  link.parameters.set('TimeZone', 'CET')
+  link.parameters.set('application_name', 'mine')
+  client.send(terminate())
+  world.answer(0, reply('C Z'))
+  const { names } = world
+  assert.equal(link.parameters.values[names.index('application_name')], undefined)
+  // the server tells of this one itself
+  assert.equal(link.parameters.values[names.index('TimeZone')], 'CET')
+})
+
+test('session mode: named statements pass as they are', async () => {
+  const { world, client } = await served()
+  const bytes = Buffer.concat([parse('s1', 'SELECT $1'), describeStatement('s1'), bind('', 's1', ['x']), execute(), sync()])
+  client.send(bytes)
+  assert.deepEqual(world.backend().transport.take(), bytes)
+  world.answer(0, reply('1 t n 2 C Z'))
+  assert.equal(client.transport.letters(), '1tn2CZ')
+  client.send(bind('', 's1', ['y']), execute(), sync())
+  assert.equal(world.backend().transport.letters(), 'BES')
+  const other = await SessionWorld.ready({ pool_mode: 'statement' })
+  const refused = other.client()
+  refused.send(parse('s1', 'SELECT 1'), sync())
+  assert.equal(refused.closed, 'client_protocol_violation')
+})
+
+test('session mode: a notification reaches the client at any time', async () => {
+  const { world, client } = await served()
+  world.answer(0, wireMessage('A', '\0\0\0\x01channel\0payload\0'))
+  assert.equal(client.transport.letters(), 'A')
+  client.send(terminate())
+  world.answer(0, wireMessage('A', '\0\0\0\x01channel\0payload\0'), reply('C Z'))
+  assert.equal(client.transport.letters(), '')
+})
+
+test('session mode: a client whose link dies is told so and closed, since its session is gone', async () => {
+  const { world, client } = await served()
+  world.answer(0, reply('FATAL', '57P01'))
+  assert.match(String(client.transport.lines()), /^ErrorResponse S='FATAL' C='57P01' M='the end'/)
+  assert.equal(client.closed, 'server_lost_in_session')
+})
+
+test('session mode: an unnamed statement outlives a question of pglease on its link', async () => {
+  const { world, client } = await served()
+  client.send(parse('', 'SELECT 1'), sync())
+  world.answer(0, reply('1 Z'))
+  world.source.overdue(1)
+  client.send(query('x'))
+  world.answer(0, reply('E Z', '42501'))
+  assert.match(String(world.backend().transport.take()), /session_user/)
+  world.answer(0, reply('T D C Z'))
+  client.transport.take()
+  client.send(bind('', ''), execute(), sync())
+  // the Query ended the client's statement, as in PostgreSQL: nothing is invented for it
+  assert.equal(world.backend().transport.letters(), 'BES')
+  world.answer(0, reply('E Z', '42501'))
+  assert.match(String(world.backend().transport.take()), /session_user/)
+  world.answer(0, reply('T D C Z'))
+  client.send(parse('', 'SELECT 2'), sync())
+  world.answer(0, reply('1 Z'))
+  client.send(bind('', ''), execute(), sync())
+  world.answer(0, reply('E Z', '42501'))
+  world.answer(0, reply('T D C Z'))
+  world.backend().transport.take()
+  client.send(bind('', ''), execute(), sync())
+  assert.equal(world.backend().transport.letters(), 'PBES')
+})
+
+test('statement mode: the link goes back after each statement, and a transaction block ends client and link', async () => {
+  const world = await SessionWorld.ready({ pool_mode: 'statement' })
+  const client = world.client()
+  client.send(query('BEGIN; SELECT 1; COMMIT'))
+  world.answer(0, reply('C C C Z'))
+  assert.deepEqual([client.session.state, client.transport.letters()], ['idle', 'CCCZ'])
+  client.send(query('BEGIN'), query('SELECT 1'))
+  world.answer(0, reply('C ZT C ZT'))
+  assert.deepEqual(client.transport.lines(), [
+    "CommandComplete 'SELECT 1'",
+    "ErrorResponse S='FATAL' C='08P01' M='transaction blocks not allowed in statement pooling mode' H='Set pool_mode to transaction or session for this database.'",
+  ])
+  assert.deepEqual([client.closed, world.backend().link.closeReason], ['transaction_block', 'transaction_block'])
+  assert.deepEqual(client.cancelled, [world.backend().link])
+})
