@@ -45,6 +45,8 @@ export interface CredentialSource {
   reportFailure(generation: number, sqlstate: string): void
   /** The consumer has no link of this generation left: when no consumer has, the lease is revoked. */
   reportDrained(consumer: CredentialConsumer, generation: number): void
+  /** Milliseconds until the credential ends, as far as is known now; Infinity = never, 0 or less = it is over or not known. */
+  leftMs(generation: number): number
   /** Stops renewing and revokes what is left, for at most `budgetMs`. */
   close(budgetMs: number): Promise<void>
 }
@@ -63,6 +65,9 @@ export class FixedSource implements CredentialSource {
   subscribe(consumer: CredentialConsumer): () => void {
     consumer.offer(this.#credential)
     return () => {}
+  }
+  leftMs(): number {
+    return Number.POSITIVE_INFINITY
   }
   reportProven(): void {}
   reportFailure(): void {}

@@ -56,6 +56,12 @@ export const ERRORS = {
     'transaction blocks not allowed in statement pooling mode',
     'Set pool_mode to transaction or session for this database.',
   ),
+  session_recycled: row(
+    '57P01',
+    'final',
+    'terminating connection because the credential of its server connection is being replaced',
+    'Connect again. With pool_mode transaction, connections outlive the replacement.',
+  ),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
   // a pool that can't log in
   login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
@@ -128,6 +134,7 @@ export const CLOSE_REASONS = [
   'cancel_request',
   'server_lost_in_transaction',
   'server_lost_in_session',
+  'session_recycled',
   'transaction_block',
   'idle_at_shutdown',
   'shutdown_now',

@@ -37,6 +37,7 @@ export const LOG_EVENTS = [
   'credential_refused',
   'rotated',
   'role_gone',
+  'sessions_recycled',
   'transaction_outlived_lease',
   'log_lines_dropped',
   'bug',

@@ -104,7 +104,7 @@ export const METRICS = {
     ['side', 'reason'],
     'Connections that ended, by side (client, server) and reason.',
     'A client connection or a link ends.',
-    '`rotated`, `server_lifetime`, `server_idle_timeout` and `client_terminated` are daily life. `server_closed`, `server_fatal`, `role_gone` and `login_failed` are not: see the log lines `link_closed` and `login_failed`.',
+    '`rotated`, `session_recycled`, `server_lifetime`, `server_idle_timeout` and `client_terminated` are daily life. `server_closed`, `server_fatal`, `role_gone` and `login_failed` are not: see the log lines `link_closed` and `login_failed`.',
   ),
   pglease_lease_remaining_seconds: metric(
     'gauge',

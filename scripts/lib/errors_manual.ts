@@ -23,6 +23,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   bad_parameter: 'A session parameter of the client is refused by this server; the detail is its answer.',
   transaction_block_refused:
     'BEGIN in statement mode: use `pool_mode` transaction or session for this database. Several statements in one simple query are one transaction in every mode.',
+  session_recycled:
+    'Session mode: the credential of the server connection was replaced while the client was idle. Pools of applications connect again; with `pool_mode` transaction it does not happen.',
   named_statement_refused:
     'A named prepared statement would be on another server connection next time. Use unnamed statements (most drivers have a switch) until they are supported.',
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
@@ -67,6 +69,7 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   cancel_request: 'A cancel request, which has a connection of its own.',
   server_lost_in_transaction: "The client's server connection died inside its transaction.",
   server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
+  session_recycled: 'Session mode: the credential of its server connection was replaced.',
   transaction_block: 'Statement mode: a transaction block was begun.',
   idle_at_shutdown: 'pglease stops; the client was idle.',
   shutdown_now: 'pglease stopped at once.',

@@ -11,6 +11,7 @@ import { STATUS_IDLE } from '../wire/codes.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
 import { ClientPause, PAUSED_FOR } from './client_pause.ts'
+import { recyclingNotice } from './pool_mode.ts'
 import { prepareLink, takeOverSpelling } from './prepare_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
 import { type SessionMeter, SessionTimes } from './session_meter.ts'
@@ -125,7 +126,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   mustYield(link: Link): boolean {
-    return link.questioning || (!this.keepsLink && this.parts.pool.mustYield(link))
+    const { pool } = this.parts
+    return link.questioning || (this.keepsLink ? pool.mustRecycle(link) : pool.mustYield(link))
   }
 
   linkFull(): void {
@@ -250,6 +252,15 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.fail(new PgleaseError('transaction_block_refused'), 'transaction_block')
   }
 
+  recycle(): boolean {
+    // what a client is in the middle of sending or reading is not cut off; requests that were held never began
+    const sends = this.#relay.pendingBytes > 0 && !this.#relay.holding
+    if (this.state !== 'active' || !this.#rests || sends || this.#pause.forReplies) return false
+    this.parts.transport.write(recyclingNotice())
+    this.fail(new PgleaseError('session_recycled'), 'session_recycled')
+    return true
+  }
+
   /** Tells the client with FATAL and closes. */
   fail(error: PgleaseError, reason: CloseReason): void {
     if (this.state === 'closed') return
@@ -284,6 +295,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #keep(link: Link): void {
     // a query of pglease's own has ended what the server held
     if (link.unnamedOwner === null) this.#relay.unnamed.attach(link)
+    if (this.parts.pool.mustRecycle(link)) this.recycle()
   }
 
   /** The link is ours: null while it is still brought to our parameters. */

@@ -173,6 +173,11 @@ export class Logins<L extends PoolLink> {
     return (this.#offered !== undefined && !this.#proving) || (this.#old > 0 && this.replacement.wantsLogin)
   }
 
+  /** The proof waits for a link to be closed, and none is idle. */
+  get proofNeedsPlace(): boolean {
+    return this.#offered !== undefined && !this.#proving && this.#host.lists.lastIdle() === undefined && this.#needsPlace
+  }
+
   #prove(credential: Credential): void {
     const idle = this.#host.lists.lastIdle()
     if (this.#needsPlace && idle !== undefined) {

@@ -8,6 +8,7 @@ import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
+import { Recycling } from './recycling.ts'
 import { type Waiter, Waiters } from './waiters.ts'
 import { Welcome, type WelcomeWaiter } from './welcome.ts'
 
@@ -48,6 +49,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly #parts: PoolParts<L>
   readonly #log: PoolLog
   readonly #logins: Logins<L>
+  /** In session mode. */
+  readonly #recycling: Recycling<L> | undefined
   readonly #welcome = new Welcome()
   readonly #cancels = new Map<L, number>()
   #closed = false
@@ -60,6 +63,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.#logins = new Logins<L>(this, parts, this)
     this.#doubts = new HostDoubts<L>(this.lists, parts.clock)
+    if (parts.settings.pool_mode === 'session') this.#recycling = new Recycling<L>(parts, this.lists, this.#logins)
     this.#unsubscribe = parts.source.subscribe(this)
   }
 
@@ -116,6 +120,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.waiters.size > 0 || link.generation !== this.#logins.current?.generation
   }
 
+  /** Session mode: the session that holds `link` should end, with its link, as soon as it is in the middle of nothing. */
+  mustRecycle(link: L): boolean {
+    return this.#recycling?.due(link) ?? false
+  }
+
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
   checkout(waiter: Waiter<L>, nowMs = this.#parts.clock.monotonicMs()): L | null {
     if (this.waiters.size === 0) {
@@ -140,6 +149,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** A settled link comes back. `nowMs`: monotonic, some milliseconds old at most. */
   release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return
+    this.#recycling?.ended(link.generation)
     if (this.#cancels.size > 0 && (this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
     if (link.needsReset) return this.#reset(link, nowMs)
     if (link.roleMayDiffer) return this.#resetRole(link)
@@ -204,6 +214,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const replaced = this.#logins.generations.state(generation) === 'draining'
     if (!this.#logins.gone(generation)) return
     for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, replaced ? 'rotated' : 'role_gone')
+    this.#recycle()
     // that a role is gone before its time is logged by the source, once for all its pools
     if (replaced) this.#noteOverruns(generation)
   }
@@ -217,6 +228,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   opened(link: L): void {
     this.#welcome.heard(link.facts.welcome)
     if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
+    this.#recycle()
   }
 
   refuse(error: PgleaseError): void {
@@ -242,6 +254,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
       else if (server_idle_timeout > 0 && nowMs - link.idleSinceMs >= server_idle_timeout) this.shut(link, 'server_idle_timeout')
       else if (this.#outlived(link, nowMs)) this.shut(link, 'server_lifetime')
     }
+    this.#recycle()
     this.#logins.advance()
   }
 
@@ -320,6 +333,10 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#runBetween(link, this.settings.server_reset_query, 'reset_failed')
   }
 
+  #recycle(): void {
+    this.#recycling?.tick((link) => this.shut(link, 'rotated'))
+  }
+
   #resetRole(link: L): void {
     link.roleMayDiffer = false
     this.#runBetween(link, 'RESET ROLE', 'reset_failed')
@@ -360,7 +377,9 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
       return 'host_unfit'
     }
     if (this.#logins.mustGo(link)) return 'rotated'
-    if (state === 'draining' && this.#logins.generations.isOverdue(link.generation) && this.#logins.current !== undefined) return 'rotated'
+    // a session that took it would have to end soon
+    const leaves = this.#recycling !== undefined || this.#logins.generations.isOverdue(link.generation)
+    if (state === 'draining' && leaves && this.#logins.current !== undefined) return 'rotated'
     if (this.#outlived(link, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'
     return undefined
   }

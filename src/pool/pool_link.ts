@@ -32,5 +32,7 @@ export interface PoolLink extends Listed {
   shut(reason: CloseReason): void
   /** Its session is about to be reset: what was known of its state is not true any more. */
   forgetSession(): void
+  /** Session mode: ends the session that holds it because its credential is replaced; false = the session is in the middle of something. */
+  recycle(): boolean
   run(sql: string, done: (error: { readonly sqlstate: string; readonly message: string } | undefined) => void): void
 }

@@ -126,6 +126,10 @@ export class Link implements TransportHandler {
     this.parameters.forgetUnreported(this.facts.welcome)
   }
 
+  recycle(): boolean {
+    return this.user?.recycle() ?? false
+  }
+
   /** Runs a query of our own on a quiet link; the replies are swallowed. `done` gets the server's error, if any; never called if the link dies. */
   run(sql: string, done: (error: ReplyFields | undefined) => void): void {
     this.#job = { done, error: undefined }

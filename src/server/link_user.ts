@@ -6,6 +6,8 @@ export interface LinkUser {
   readonly refusesBlocks: boolean
   /** The statement before left a transaction open. Ends the link. */
   blockBegan(): void
+  /** The link's credential is replaced: ends the session with its link, unless it is in the middle of something. */
+  recycle(): boolean
   /** Forward `buffer` from `start` to `end`. False = the client is slow: the link is paused until `resume`. */
   forward(buffer: Buffer, start: number, end: number): boolean
   /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */

@@ -4,7 +4,7 @@ import { choice, row } from './row.ts'
 export const POOL_ROWS = {
   pool_mode: choice(['session', 'transaction', 'statement'], {
     default: 'transaction',
-    help: 'When a server connection goes back to its pool: `transaction` after each transaction; `session` when the client leaves, so that all session state is kept; `statement` after each statement, and transaction blocks are refused.',
+    help: 'When a server connection goes back to its pool: `transaction` after each transaction; `session` when the client leaves, so that all session state is kept, but connections are closed with 57P01 when the credential is replaced; `statement` after each statement, and transaction blocks are refused.',
     perDatabase: true,
   }),
   server_reset_query: row<string>('query', {

@@ -62,6 +62,10 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     return this.#newest()?.credential
   }
 
+  leftMs(generation: number): number {
+    return this.#find(generation)?.leftMs() ?? 0
+  }
+
   subscribe(consumer: CredentialConsumer): () => void {
     this.#holders.add(consumer)
     if (this.#trouble !== undefined) consumer.trouble(this.#trouble)

@@ -1,7 +1,7 @@
 // What session and statement mode change for a client: how long it keeps its link, what passes, and how it ends.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { bind, describeStatement, execute, parse, query, sync, terminate } from '../kit/raw-messages.ts'
+import { bind, describeStatement, execute, flush, parse, query, sync, terminate } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
 import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
 
@@ -157,4 +157,45 @@ test('statement mode: the link goes back after each statement, and a transaction
   ])
   assert.deepEqual([client.closed, world.backend().link.closeReason], ['transaction_block', 'transaction_block'])
   assert.deepEqual(client.cancelled, [world.backend().link])
+})
+
+test('a session that is recycled gets a NOTICE and 57P01, and only when it is in the middle of nothing', async () => {
+  const busy: [string, Buffer[], Buffer | undefined][] = [
+    ['a query runs', [query('x')], undefined],
+    ['in a transaction', [query('BEGIN')], reply('C ZT')],
+    ['in a failed transaction', [query('BEGIN')], reply('E ZE')],
+    ['in a batch', [parse('', 'x'), flush()], reply('1')],
+    ['in COPY', [query('COPY t FROM STDIN')], reply('G')],
+    ['half of a message came', [query('x').subarray(0, 6)], undefined],
+  ]
+  for (const [name, messages, answer] of busy) {
+    const { world, client } = await served()
+    client.send(...messages)
+    if (answer !== undefined) world.answer(0, answer)
+    assert.equal(world.backend().link.recycle(), false, name)
+    assert.equal(client.closed, undefined, name)
+  }
+  const { world, client } = await served()
+  assert.equal(world.backend().link.recycle(), true)
+  const [notice, error] = client.transport.lines()
+  assert.match(String(notice), /^NoticeResponse S='NOTICE' C='00000' M='the credential of this server connection is being replaced/)
+  assert.match(String(error), /^ErrorResponse S='FATAL' C='57P01' M='terminating connection because the credential/)
+  assert.deepEqual([client.closed, client.transport.ended], ['session_recycled', true])
+})
+
+test('a rotation in session mode ends a busy session when it settles, with requests that came meanwhile not begun', async () => {
+  const { world, client } = await served({ pool_mode: 'session', pool_size: 2 })
+  client.send(query('SELECT 1'))
+  world.source.left = 10_000
+  world.source.offer(2)
+  await world.settle()
+  assert.equal(world.pool.currentGeneration, 2)
+  assert.equal(client.closed, undefined)
+  client.send(query('SELECT 2'))
+  assert.equal(world.backend().transport.letters(), 'Q')
+  world.answer(0, reply('C Z'))
+  assert.equal(client.closed, 'session_recycled')
+  assert.equal(client.transport.letters(), 'CZNE')
+  assert.equal(world.backend().link.closeReason, 'rotated')
+  assert.doesNotMatch(String(world.backend().transport.take()), /SELECT 2|DISCARD/)
 })

@@ -41,8 +41,13 @@ export class FakeSource implements CredentialSource {
   readonly name = 'source'
   readonly failures: string[] = []
   #consumer: CredentialConsumer | undefined
+  /** How long any generation lasts. */
+  left = Number.POSITIVE_INFINITY
   current(): Credential | undefined {
     return undefined
+  }
+  leftMs(): number {
+    return this.left
   }
   subscribe(consumer: CredentialConsumer): () => void {
     this.#consumer = consumer

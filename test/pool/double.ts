@@ -14,6 +14,8 @@ export class FakeLink implements PoolLink {
   listed: PoolLink['listed']
   roleMayDiffer = false
   needsReset = false
+  /** Its session's answer to `recycle`: undefined = nobody holds it. */
+  rests: (() => boolean) | undefined
   forgotten = 0
   closeReason: CloseReason | undefined
   readonly ran: string[] = []
@@ -30,6 +32,9 @@ export class FakeLink implements PoolLink {
   forgetSession(): void {
     this.forgotten++
   }
+  recycle(): boolean {
+    return this.rests?.() ?? false
+  }
   run(sql: string, done: (error: { sqlstate: string; message: string } | undefined) => void): void {
     this.ran.push(sql)
     this.finish = done
@@ -42,8 +47,13 @@ export class FakeSource implements CredentialSource {
   readonly proven: number[] = []
   readonly failures: string[] = []
   readonly drained: number[] = []
+  /** How long any generation lasts. */
+  left = Number.POSITIVE_INFINITY
   current(): Credential | undefined {
     return undefined
+  }
+  leftMs(): number {
+    return this.left
   }
   subscribe(consumer: CredentialConsumer): () => void {
     this.consumer = consumer

@@ -1,0 +1,110 @@
+// Session mode at a rotation: sessions hold links of the replaced credential, so they are ended one after another before its lease is over.
+import type { Clock } from '../clock.ts'
+import type { CredentialSource } from '../credential.ts'
+import type { Log } from '../log.ts'
+import type { LinkLists } from './link_lists.ts'
+import type { Logins } from './logins.ts'
+import type { PoolLink } from './pool_link.ts'
+
+/** A lease that is renewed without end is not waited for any longer than this. */
+const LONGEST_SPREAD_MS = 3_600_000
+/** The last sessions at rest are ended this part of the overlap before the lease's end, within the two bounds. */
+const MARGIN_PART = 0.1
+const LEAST_MARGIN_MS = 500
+const MOST_MARGIN_MS = 10_000
+
+/** The recycling of the sessions of one generation. */
+interface Round {
+  readonly marginMs: number
+  /** When the last of them ended. */
+  lastMs: number
+  /** From one to the next. */
+  intervalMs: number
+}
+
+export interface RecyclingParts {
+  readonly database: string
+  readonly source: CredentialSource
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export class Recycling<L extends PoolLink> {
+  readonly #parts: RecyclingParts
+  readonly #lists: LinkLists<L>
+  readonly #logins: Logins<L>
+  readonly #rounds = new Map<number, Round>()
+
+  constructor(parts: RecyclingParts, lists: LinkLists<L>, logins: Logins<L>) {
+    this.#parts = parts
+    this.#lists = lists
+    this.#logins = logins
+  }
+
+  /** Whether the session that holds `link` is to end as soon as it rests. */
+  due(link: L): boolean {
+    const { current, generations, proofNeedsPlace } = this.#logins
+    if (proofNeedsPlace) return true
+    if (link.generation === current?.generation) return false
+    if (generations.state(link.generation) === 'gone') return true
+    const round = this.#rounds.get(link.generation)
+    return round !== undefined && this.#parts.clock.monotonicMs() - round.lastMs >= round.intervalMs
+  }
+
+  /** A session has given back a link of `generation`, whatever the reason. */
+  ended(generation: number): void {
+    const round = this.#rounds.get(generation)
+    if (round !== undefined) round.lastMs = this.#parts.clock.monotonicMs()
+  }
+
+  /** Ends the sessions whose turn it is. `shut` closes the links that nobody holds. */
+  tick(shut: (link: L) => void): void {
+    const { current, generations } = this.#logins
+    if (this.#logins.proofNeedsPlace) this.#makePlace()
+    if (generations.leaving === 0) return this.#rounds.clear()
+    // one that a new session took would have to end soon
+    if (current !== undefined) for (const link of this.#lists.idle()) if (link.generation !== current.generation) shut(link)
+    const held = new Map<number, L[]>()
+    for (const link of this.#lists.all()) {
+      if (this.#lists.state(link) !== 'active' || link.generation === current?.generation) continue
+      const links = held.get(link.generation)
+      if (links === undefined) held.set(link.generation, [link])
+      else links.push(link)
+    }
+    for (const [generation, links] of held) this.#advance(generation, links)
+  }
+
+  /** The new credential cannot be proven while sessions hold all the links that the pool may have. */
+  #makePlace(): void {
+    for (const link of this.#lists.all()) if (this.#lists.state(link) === 'active' && link.recycle()) return
+  }
+
+  #advance(generation: number, links: readonly L[]): void {
+    const state = this.#logins.generations.state(generation)
+    if (state === 'gone') {
+      for (const link of links) link.recycle()
+      return
+    }
+    if (state !== 'draining' || this.#logins.current === undefined) return
+    const left = Math.min(this.#parts.source.leftMs(generation), LONGEST_SPREAD_MS)
+    const round = this.#rounds.get(generation) ?? this.#begin(generation, links.length, left)
+    round.intervalMs = Math.max(0, left - round.marginMs) / links.length
+    const nowMs = this.#parts.clock.monotonicMs()
+    for (const link of links) {
+      if (nowMs - round.lastMs < round.intervalMs) return
+      link.recycle()
+    }
+  }
+
+  #begin(generation: number, sessions: number, left: number): Round {
+    const marginMs = Math.min(MOST_MARGIN_MS, Math.max(LEAST_MARGIN_MS, left * MARGIN_PART))
+    // the first of them at once: one after another means from now on
+    const round: Round = { marginMs, lastMs: Number.NEGATIVE_INFINITY, intervalMs: 0 }
+    this.#rounds.set(generation, round)
+    const { log, database, source } = this.#parts
+    const seconds = Math.round(Math.max(0, left - marginMs) / 1000)
+    const message = `${sessions} sessions hold server connections of a replaced credential and are ended one after another within ${seconds} s (pool_mode session)`
+    log.info('sessions_recycled', message, { database, source: source.name, generation, count: sessions })
+    return round
+  }
+}
