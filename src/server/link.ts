@@ -155,15 +155,17 @@ export class Link implements TransportHandler {
     return this.#question === 'cleansing'
   }
 
-  /** Ends the link: Terminate, then the server closes. `linkClosed` follows when it has. */
+  /** Ends the link: Terminate, then the server closes. A user that has it still is told; `linkClosed` follows when the server has closed. */
   shut(reason: CloseReason): void {
     if (this.closeReason !== undefined) return
     this.closeReason = reason
+    const user = this.user
     this.user = null
     this.ledger.listener = null
     this.#job = null
     this.#transport.write(terminate())
     this.#transport.end(LINGER_MS)
+    user?.linkLost(undefined, this.#streaming > 0 && this.#streamForwarded)
   }
 
   data(chunk: Buffer): void {

@@ -73,3 +73,26 @@ test('a link that dies while it is cleansed owes its client nothing; a client th
   leaving.client.transport.lost()
   assert.deepEqual([leaving.world.pool.lists.count('closing'), leaving.client.cancelled.length], [1, 0])
 })
+
+test('a link that is closed under its client, because a cancel request did not end, is lost like any other', async () => {
+  const { world, client } = await asked(query('1'))
+  const { link } = world.backend()
+  world.pool.beginCancel(link)
+  world.pool.endCancel(link, false)
+  assert.deepEqual(client.transport.lines(), ["ErrorResponse S='ERROR' C='08006' M='server conn crashed?'", 'ReadyForQuery I'])
+  assert.deepEqual([client.session.state, client.closed], ['idle', undefined])
+  world.backend().transport.lost()
+  client.send(query('2'))
+  await world.settle()
+  assert.match(String(world.backend(1).transport.take()), /2/)
+})
+
+test('a session of session mode whose link is closed under it ends', async () => {
+  const world = await SessionWorld.ready({ pool_mode: 'session' })
+  const client = world.client()
+  client.send(query('1'))
+  world.answer(0, reply('C Z'))
+  world.pool.beginCancel(world.backend().link)
+  world.pool.endCancel(world.backend().link, false)
+  assert.equal(client.closed, 'server_lost_in_session')
+})
