@@ -136,6 +136,7 @@ async function run(loaded: LoadedSettings, build: BuildInfo, clock: Clock, log: 
   }
   const tick = () => {
     tickAll(observed, state, log)
+    clients.tick()
     timer = clock.after(TICK_MS, tick)
   }
   let timer = clock.after(0, tick)

@@ -3,6 +3,7 @@ import type { Served } from './app_databases.ts'
 import { Cancels } from './client/cancels.ts'
 import { Greeting, type GreetParts } from './client/greet.ts'
 import { Registry } from './client/registry.ts'
+import { SessionTimeouts } from './client/session_timeouts.ts'
 import type { Clock } from './clock.ts'
 import { PgleaseError } from './errors.ts'
 import { authenticateAny } from './identity.ts'
@@ -28,6 +29,8 @@ export interface ClientParts {
 export interface Clients {
   readonly registry: Registry
   accept(transport: Transport): void
+  /** Called some times a second: ends those that exceed a timeout. */
+  tick(): void
   /** Ends the clients that hold no link and wait for none, those that wait in vain, and those that wait to be let in. */
   endIdle(): void
   /** Ends every client, and cancels what it runs. */
@@ -38,6 +41,7 @@ export function buildClients(parts: ClientParts): Clients {
   const { settings, clock, log, metrics, names, routes } = parts
   const registry = new Registry()
   const cancels = new Cancels({ network: parts.network, clock, settings: () => settings })
+  const timeouts = new SessionTimeouts(clock, registry, settings.databases)
   const greet: GreetParts = {
     settings: () => settings,
     clock,
@@ -70,6 +74,7 @@ export function buildClients(parts: ClientParts): Clients {
   }
   return {
     registry,
+    tick: () => timeouts.tick(),
     accept: (transport) => void new Greeting(transport, greet),
     endIdle: () => {
       for (const newcomer of registry.newcomers()) newcomer.turnAway('idle_at_shutdown')

@@ -17,6 +17,12 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   query_wait_timeout:
     'No server connection was free within `query_wait_timeout`. The detail has the cause; without one the pool is too small: `default_pool_size`.',
   query_canceled: 'The client cancelled its request while it waited for a server connection. PostgreSQL says the same for one that runs.',
+  query_timeout_waiting: 'No server connection was free within `query_timeout`: raise it, or `default_pool_size`.',
+  query_timeout: 'The request ran for longer than `query_timeout`: make it faster, or raise the timeout.',
+  transaction_timeout: 'The transaction lasted longer than `transaction_timeout`: make it shorter, or raise the timeout.',
+  idle_transaction_timeout:
+    'The application left a transaction open for longer than `idle_transaction_timeout`: end transactions before doing something else.',
+  client_idle_timeout: 'The client asked nothing for `client_idle_timeout`: its connection pool should close earlier than that.',
   shutting_down: 'pglease was told to stop. Clients that reconnect reach the next instance.',
   server_shutting_down: 'pglease was told to stop while the request waited.',
   server_lost: 'The server ended the connection. Outside a transaction the client stays connected and may try again.',
@@ -65,6 +71,10 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   client_protocol_violation: 'The client broke the protocol, or sent what is refused.',
   client_limit: '`max_client_conn`.',
   query_wait_timeout: '`query_wait_timeout`.',
+  query_timeout: '`query_timeout`, while the request ran or waited.',
+  transaction_timeout: '`transaction_timeout`.',
+  idle_transaction_timeout: '`idle_transaction_timeout`.',
+  client_idle_timeout: '`client_idle_timeout`.',
   probe: 'Someone connected and left without a byte: a TCP probe.',
   cancel_request: 'A cancel request, which has a connection of its own.',
   server_lost_in_transaction: "The client's server connection died inside its transaction.",

@@ -82,6 +82,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     return this.#relay.link ?? this.#preparing
   }
 
+  /** Since when it runs, waits or rests, for timeouts. */
+  get times(): Readonly<SessionTimes> {
+    return this.#times
+  }
+
   // The client's side (TransportHandler).
 
   data(chunk: Buffer): void {
@@ -182,6 +187,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (link === null) return
     const { ledger } = link
     if (ledger.owed === 0 && ledger.atBoundary) this.#times.answered(ledger.status === STATUS_IDLE)
+    else if (ledger.status === STATUS_IDLE) this.#times.nextTransaction()
     if (this.state === 'ending') {
       if (ledger.owed === 0 || ledger.copyIn) this.#close('client_terminated')
       return

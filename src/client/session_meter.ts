@@ -20,10 +20,15 @@ export class SessionTimes {
   #transactionMs = 0
   /** When the last request was answered. */
   answeredMs = 0
+  /** When the client was last heard while nothing kept it waiting. */
+  heardMs: number
+  /** When the transaction that runs began, a pipelined one after the answer to the one before; 0 = none runs. */
+  transactionSinceMs = 0
 
   constructor(clock: Clock, meter: SessionMeter) {
     this.#clock = clock
     this.#meter = meter
+    this.heardMs = clock.monotonicMs()
   }
 
   /** When the request came; now, if nothing was noted of it because it was kept. */
@@ -31,9 +36,10 @@ export class SessionTimes {
     return this.#requestMs === 0 ? this.#clock.monotonicMs() : this.#requestMs
   }
 
-  /** A request is there: with the first look at it its time begins. */
+  /** A request is there, or more of it: with the first look at it its time begins. */
   requested(): void {
-    if (this.#requestMs === 0) this.#requestMs = this.#clock.monotonicMs()
+    this.heardMs = this.#clock.monotonicMs()
+    if (this.#requestMs === 0) this.#requestMs = this.heardMs
   }
 
   /** The wait for a link that began at `sinceMs` is over: requests and transactions are timed without it. */
@@ -45,8 +51,14 @@ export class SessionTimes {
 
   /** A link carries out the request, the first of its transaction perhaps. */
   began(): void {
-    this.requested()
+    if (this.#requestMs === 0) this.requested()
     if (this.#transactionMs === 0) this.#transactionMs = this.#requestMs
+    this.transactionSinceMs = this.#transactionMs
+  }
+
+  /** A pipelined transaction is over, and the next one runs already. */
+  nextTransaction(): void {
+    this.transactionSinceMs = this.#clock.monotonicMs()
   }
 
   /** All that was requested is answered. */
@@ -58,5 +70,6 @@ export class SessionTimes {
     if (!transactionOver) return
     if (this.#transactionMs > 0) this.#meter.transacted(now - this.#transactionMs)
     this.#transactionMs = 0
+    this.transactionSinceMs = 0
   }
 }

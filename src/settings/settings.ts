@@ -1,17 +1,21 @@
 // The effective settings: what every other part of pglease is handed. Durations are milliseconds, sizes bytes, 0 = off.
 import type { Secret } from '../secret.ts'
 import type { DATABASE_ROWS, GLOBAL_ROWS } from './declarations.ts'
+import type { LIMIT_ROWS } from './declare_limits.ts'
 import type { ServerHost } from './hosts.ts'
 import type { ValueOf } from './row.ts'
 
 type Globals = { readonly [Name in keyof typeof GLOBAL_ROWS]: ValueOf<(typeof GLOBAL_ROWS)[Name]> }
+
+/** What a database may set of the limits and timeouts. */
+export type Limits = Pick<Globals, keyof typeof LIMIT_ROWS>
 
 export type SslMode = Globals['server_tls_sslmode']
 export type ServerAuth = Globals['server_require_auth'][number]
 export type VaultAuthMethod = Globals['vault_auth_method']
 
 /** One database with every default resolved. Frozen. */
-export interface DatabaseSettings {
+export interface DatabaseSettings extends Limits {
   /** The key in the configuration: what clients ask for, and the label of metrics. */
   readonly name: string
   /** As it was written; what it means is in `hosts`. */
