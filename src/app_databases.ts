@@ -1,4 +1,6 @@
 // Builds what serves each configured database: its credential source, its pool, its counters.
+
+import { SharedLimits } from './app_limits.ts'
 import type { Destination } from './client/greet.ts'
 import type { SessionMeter } from './client/session_meter.ts'
 import type { Clock } from './clock.ts'
@@ -87,6 +89,7 @@ function passwordRedaction(log: ConfiguredLog): (credential: Credential) => void
 export function buildDatabases(parts: DatabaseParts): Routes<Served> {
   const routes = new Routes<Served>()
   const redact = passwordRedaction(parts.log)
+  const limits = new SharedLimits(parts.settings)
   let linkId = 0
   const { dns_max_ttl, dns_nxdomain_ttl } = parts.settings
   const dns = new DnsCache({ maxTtlMs: dns_max_ttl, nxdomainTtlMs: dns_nxdomain_ttl }, parts.clock)
@@ -113,6 +116,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       source,
       clock,
       log,
+      budgets: limits.budgets(database),
       open: async (credential) => {
         redact(credential)
         const link = await openLink(open, credential)
@@ -124,7 +128,8 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       linkClosed: (reason) => metrics.connectionClosed('server', reason),
       drainOverrun: () => metrics.drainOverrun(source.name),
     })
-    routes.add(database.name, { database: database.name, settings: database, pool, source, meter: meterOf(metrics, counters) })
+    const meter = meterOf(metrics, counters)
+    routes.add(database.name, { database: database.name, settings: database, pool, source, meter, admission: limits.admission(database) })
   }
   return routes
 }

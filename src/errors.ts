@@ -25,6 +25,8 @@ export const ERRORS = {
     'no more connections allowed (max_client_conn)',
     'Raise max_client_conn, or close connections that are not used.',
   ),
+  too_many_database_clients: row('08P01', 'final', 'client connections exceeded (max_db_client_connections)'),
+  too_many_user_clients: row('08P01', 'final', 'client connections exceeded (max_user_client_connections)'),
   unsupported_startup_parameter: row('08P01', 'final', 'unsupported startup parameter: %s', `${STARTUP_HINT}.`),
   unsupported_startup_option: row(
     '08P01',
@@ -169,6 +171,7 @@ export const CLOSE_REASONS = [
   'pool_closed',
   'cancel_unfinished',
   'reset_failed',
+  'evicted',
 ] as const
 
 export type CloseReason = (typeof CLOSE_REASONS)[number]

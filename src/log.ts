@@ -17,6 +17,7 @@ export const LOG_EVENTS = [
   'login_recovered',
   'host_failed',
   'host_recovered',
+  'reserve_pool',
   'vault_login',
   'vault_login_failed',
   'vault_request_failed',

@@ -4,6 +4,8 @@ import { CLOSE_REASONS, type CloseReason, ERRORS, type ErrorClass, type ErrorCod
 const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   no_such_database: 'The name is no key under `databases`: correct the client, or add the database.',
   too_many_clients: 'Raise `max_client_conn`, or find the application that leaks connections (`pglease_client_connections`).',
+  too_many_database_clients: 'Raise `max_db_client_connections`, or find the application that leaks connections.',
+  too_many_user_clients: 'Raise `max_user_client_connections`, or find the application that leaks connections.',
   unsupported_startup_parameter:
     'Add it to `track_extra_parameters` if the server reports it, to `ignore_startup_parameters` if it may be dropped.',
   unsupported_startup_option: 'As for startup parameters; or set it with SET inside the transaction.',
@@ -69,7 +71,7 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   client_login_failed: 'The login was refused; the log line has the error.',
   client_login_timeout: '`client_login_timeout`.',
   client_protocol_violation: 'The client broke the protocol, or sent what is refused.',
-  client_limit: '`max_client_conn`.',
+  client_limit: '`max_client_conn`, `max_db_client_connections` or `max_user_client_connections`.',
   query_wait_timeout: '`query_wait_timeout`.',
   query_timeout: '`query_timeout`, while the request ran or waited.',
   transaction_timeout: '`transaction_timeout`.',
@@ -98,6 +100,8 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   parameters_failed: "The client's session parameters were refused.",
   pool_closed: 'pglease stops.',
   cancel_unfinished: 'A cancel request did not end in time.',
+  evicted:
+    'It was not in use, and another pool needed its place under `max_db_connections`, `max_user_connections` or `max_server_connections`.',
   reset_failed: 'The connection could not be brought back to a clean state.',
 }
 

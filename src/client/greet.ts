@@ -11,6 +11,7 @@ import { PROTOCOL_MINOR } from '../wire/codes.ts'
 import { type ParameterNames, Parameters } from '../wire/parameters.ts'
 import { backendKeyData, errorResponse, negotiateProtocolVersion, readyForQuery } from '../wire/reply.ts'
 import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
+import type { Admission } from './admission.ts'
 import type { CancelKey, Newcomer, Registry } from './registry.ts'
 import { Session } from './session.ts'
 import type { SessionMeter } from './session_meter.ts'
@@ -29,6 +30,7 @@ export interface Destination {
   readonly database: string
   readonly pool: Pool<Link>
   readonly meter: SessionMeter
+  readonly admission: Admission
 }
 
 export interface GreetParts {
@@ -66,6 +68,8 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   #received: Buffer = NO_BYTES
   #requests = 0
   #counted = false
+  /** The place that this client has taken, until its session has it. */
+  #place: Admission | undefined
   #silent = true
   #timer: Timer | undefined
   #startup: StartupMessage | undefined
@@ -163,6 +167,9 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     if (startup.replication !== undefined && !isFalse(startup.replication)) return this.#fail(new PgleaseError('replication_not_supported'))
     const parameters = this.#readParameters(startup)
     if (parameters instanceof PgleaseError) return this.#fail(parameters)
+    const full = destination.admission.enter()
+    if (full !== undefined) return this.#fail(full, 'client_limit')
+    this.#place = destination.admission
     this.#parameters = parameters
     this.#destination = destination
     this.#state = 'waiting'
@@ -210,10 +217,12 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
       leaving: this.#parts.refusing,
       closed: (closed, reason) => {
         registry.remove(closed)
+        destination.admission.leave()
         this.#parts.sessionClosed(closed, reason)
       },
       cancel: (link) => this.#parts.cancelLink(destination.pool, link),
     })
+    this.#place = undefined
     this.#over()
     registry.add(session, key)
     if (settings().log_connections) {
@@ -283,6 +292,8 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     this.#timer?.cancel()
     if (this.#counted) this.#parts.registry.endGreeting(this)
     this.#counted = false
+    this.#place?.leave()
+    this.#place = undefined
   }
 }
 

@@ -52,6 +52,7 @@ export class LinkLists<L extends Listed> {
     if (from === undefined || !MOVES[from].includes(to)) throw new Error(`a link cannot go from ${from} to ${to}`)
     if (from === to) return
     if (from === 'idle' && this.#idle[this.#idle.length - 1] === link) this.#idle.pop()
+    else if (from === 'idle' && this.#idle[0] === link) this.#idle.shift()
     else if (from === 'idle') this.#idle.splice(this.#idle.lastIndexOf(link), 1)
     link.listed = to
     this.#counts[from]--
@@ -72,6 +73,11 @@ export class LinkLists<L extends Listed> {
   /** The idle link that was used last. */
   lastIdle(): L | undefined {
     return this.#idle[this.#idle.length - 1]
+  }
+
+  /** The idle link that was unused the longest. */
+  longestIdle(): L | undefined {
+    return this.#idle[0]
   }
 
   /** The youngest idle link for which `accept` is true. */

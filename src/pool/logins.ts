@@ -8,13 +8,14 @@ import { Generations } from './generation.ts'
 import type { LinkLists } from './link_lists.ts'
 import type { PoolLink } from './pool_link.ts'
 import { Replacement } from './replacement.ts'
+import type { Room } from './room.ts'
 import { cachedError, LoginTrouble } from './trouble.ts'
 
 /** The pool, as its logins see it. */
 export interface LoginsHost<L> {
   readonly lists: LinkLists<L & PoolLink>
-  /** Most links at a time. */
-  readonly limit: number
+  /** How many links there may be. */
+  readonly room: Room<L & PoolLink>
   readonly waiting: number
   /** A fresh link, in state `active`: give it to a client or keep it. */
   opened(link: L): void
@@ -50,6 +51,7 @@ export class Logins<L extends PoolLink> {
   readonly #ceiling: Ceiling
   #sourceTrouble: Trouble | undefined
   #offered: Credential | undefined
+  #offeredAtMs = 0
   #proving = false
   /** A link was closed so that the proof had a place. */
   #placeMade = false
@@ -74,7 +76,7 @@ export class Logins<L extends PoolLink> {
 
   /** Most links at a time, as far as is known. */
   get #limit(): number {
-    return Math.min(this.#host.limit, this.#ceiling.links)
+    return Math.min(this.#host.room.limit, this.#ceiling.links)
   }
 
   /** Why no link can be had just now; '' when nothing is wrong. */
@@ -86,6 +88,7 @@ export class Logins<L extends PoolLink> {
   offer(credential: Credential): void {
     if (this.#closed || this.generations.state(credential.generation) !== undefined) return
     this.#offered = credential
+    this.#offeredAtMs = this.#parts.clock.monotonicMs()
     this.#proving = false
     this.#refusedSinceMs = undefined
     this.generations.offer(credential.generation)
@@ -137,7 +140,18 @@ export class Logins<L extends PoolLink> {
     if (this.#trouble.waitMs > 0) return this.#retryLater()
     // while logins fail, one asks for all
     const parallel = this.#trouble.error === undefined ? PARALLEL_LOGINS : 1
-    while (this.#host.waiting > this.dialing && this.size < this.#limit && this.dialing < parallel) this.#dial(current)
+    while (this.#isShort && this.size < this.#limit && this.dialing < parallel) this.#dial(current)
+    if (this.#host.waiting > this.dialing) this.#host.room.make(this.#host.waiting - this.dialing)
+  }
+
+  /** A client waits for whom no login is under way, or the pool is smaller than it is to be. */
+  get #isShort(): boolean {
+    return this.#host.waiting > this.dialing || this.size < this.#host.room.minimum
+  }
+
+  /** Monotonic time since which a credential waits to be proven while no link serves; undefined = none does. */
+  get unprovenSinceMs(): number | undefined {
+    return this.#offered === undefined || this.#proving || this.#host.lists.alive > 0 ? undefined : this.#offeredAtMs
   }
 
   #retryLater(): void {
@@ -184,7 +198,7 @@ export class Logins<L extends PoolLink> {
       this.#placeMade = true
       this.#host.shut(idle, 'rotated')
     }
-    if (this.size >= this.#limit) return
+    if (this.size >= this.#limit) return this.#host.room.make(1)
     this.#proving = true
     this.#dial(credential)
   }
@@ -207,6 +221,7 @@ export class Logins<L extends PoolLink> {
 
   #dial(credential: Credential, replacing = false): void {
     this.dialing++
+    if (this.#host.room.taken()) this.#logReserve()
     this.generations.joined(credential.generation)
     this.#parts.open(credential).then(
       (link) => this.#opened(link, credential, replacing),
@@ -252,6 +267,7 @@ export class Logins<L extends PoolLink> {
     if (this.#offered === credential) this.#proving = false
     if (!this.#closed) this.#noteFailure(error, credential)
     this.generations.left(credential.generation)
+    this.#host.room.given()
     this.advance()
   }
 
@@ -287,6 +303,11 @@ export class Logins<L extends PoolLink> {
   #refuseWaiting(): void {
     const refusal = this.refusal()
     if (refusal !== undefined) this.#host.refuse(refusal)
+  }
+
+  /** A client has waited for reserve_pool_timeout (pgbouncer's text). */
+  #logReserve(): void {
+    this.#parts.log.warning('reserve_pool', 'taking connection from reserve_pool', { database: this.#parts.database, count: this.size })
   }
 
   #fields(credential: Credential): LogFields {

@@ -3,23 +3,25 @@ import type { Clock } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
+import type { Budget } from './budget.ts'
+import { CancelHolds } from './cancel_holds.ts'
 import { HostDoubts } from './host_doubts.ts'
+import { type AgeSettings, idleEnd, outlived } from './link_age.ts'
 import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
 import { Recycling } from './recycling.ts'
+import { Room, type RoomSettings } from './room.ts'
 import { type Waiter, Waiters } from './waiters.ts'
 import { Welcome, type WelcomeWaiter } from './welcome.ts'
 
 /** What a pool reads of the settings; durations in milliseconds, 0 = off. */
-export interface PoolSettings {
-  readonly pool_size: number
+export interface PoolSettings extends RoomSettings, AgeSettings {
   readonly pool_mode: 'session' | 'transaction' | 'statement'
   readonly server_reset_query: string
   readonly server_reset_query_always: boolean
-  readonly server_lifetime: number
-  readonly server_idle_timeout: number
+  readonly server_round_robin: boolean
   readonly server_check_delay: number
   readonly server_check_query: string
   readonly query_wait_timeout: number
@@ -32,6 +34,8 @@ export interface PoolParts<L extends PoolLink> {
   readonly source: CredentialSource
   readonly clock: Clock
   readonly log: Log
+  /** The limits that it shares with other pools. */
+  readonly budgets?: readonly Budget[]
   /** Dials and logs in. Rejects with a PgleaseError; the credential is never in it. */
   open(credential: Credential): Promise<L>
   /** See LoginsParts. */
@@ -52,7 +56,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** In session mode. */
   readonly #recycling: Recycling<L> | undefined
   readonly #welcome = new Welcome()
-  readonly #cancels = new Map<L, number>()
+  readonly #cancels = new CancelHolds<L>()
+  readonly room: Room<L>
   #closed = false
   readonly #doubts: HostDoubts<L>
   readonly #unsubscribe: () => void
@@ -61,6 +66,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#parts = parts
     this.settings = parts.settings
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
+    this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
     this.#logins = new Logins<L>(this, parts, this)
     this.#doubts = new HostDoubts<L>(this.lists, parts.clock)
     if (parts.settings.pool_mode === 'session') this.#recycling = new Recycling<L>(parts, this.lists, this.#logins)
@@ -106,18 +112,13 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.#logins.cause
   }
 
-  /** pool_size, 0 = no limit. */
-  get limit(): number {
-    return this.settings.pool_size > 0 ? this.settings.pool_size : Number.POSITIVE_INFINITY
-  }
-
   get waiting(): number {
     return this.waiters.size
   }
 
   /** A session that holds `link` should give it back at the next ReadyForQuery. */
   mustYield(link: L): boolean {
-    return this.waiters.size > 0 || link.generation !== this.#logins.current?.generation
+    return this.waiters.size > 0 || this.room.hungry || link.generation !== this.#logins.current?.generation
   }
 
   /** Session mode: the session that holds `link` should end, with its link, as soon as it is in the middle of nothing. */
@@ -150,7 +151,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return
     this.#recycling?.ended(link.generation)
-    if (this.#cancels.size > 0 && (this.#cancels.get(link) ?? 0) > 0) return this.lists.move(link, 'being_canceled')
+    if (this.#cancels.has(link)) return this.lists.move(link, 'being_canceled')
     if (link.needsReset) return this.#reset(link, nowMs)
     if (link.roleMayDiffer) return this.#resetRole(link)
     if (link.facts.fit?.doubted === true) return this.#askFit(link)
@@ -165,17 +166,15 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   beginCancel(link: L): void {
-    this.#cancels.set(link, (this.#cancels.get(link) ?? 0) + 1)
+    this.#cancels.begin(link)
   }
 
   /** `clean` = the server has closed the cancel's connection; else it may still strike, and the link cannot be reused. */
   endCancel(link: L, clean: boolean): void {
-    const left = (this.#cancels.get(link) ?? 1) - 1
-    if (left > 0) this.#cancels.set(link, left)
-    else this.#cancels.delete(link)
+    this.#cancels.end(link)
     if (link.closeReason !== undefined) return
     if (!clean) return this.shut(link, 'cancel_unfinished')
-    if (left === 0 && this.lists.state(link) === 'being_canceled') this.release(link)
+    if (!this.#cancels.has(link) && this.lists.state(link) === 'being_canceled') this.release(link)
   }
 
   // What a link tells (server/link's owner).
@@ -187,10 +186,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   linkClosed(link: L, reason: CloseReason): void {
     if (this.lists.state(link) === undefined) return
     this.lists.remove(link)
-    this.#cancels.delete(link)
+    this.#cancels.forget(link)
     this.#parts.linkClosed(reason)
     this.#log.closed(link, reason)
     this.#logins.generations.left(link.generation)
+    this.room.given(reason === 'evicted')
     this.#logins.advance()
   }
 
@@ -225,6 +225,14 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   // What the logins ask for (LoginsHost).
 
+  get unprovenSinceMs(): number | undefined {
+    return this.#logins.unprovenSinceMs
+  }
+
+  roomChanged(): void {
+    this.#logins.advance()
+  }
+
   opened(link: L): void {
     this.#welcome.heard(link.facts.welcome)
     if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
@@ -239,20 +247,20 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   shut(link: L, reason: CloseReason): void {
     this.lists.move(link, 'closing')
+    if (reason === 'evicted') this.room.evicting()
     link.shut(reason)
   }
 
   /** Called about four times a second. */
   tick(): void {
     const nowMs = this.#parts.clock.monotonicMs()
-    const { query_wait_timeout, query_wait_notify, server_idle_timeout } = this.settings
+    const { query_wait_timeout, query_wait_notify } = this.settings
     this.waiters.tick(nowMs, query_wait_timeout, query_wait_notify, () => new PgleaseError('query_wait_timeout', this.cause))
     this.#parts.watchMoves?.(this.lists.all())
     for (const link of this.lists.idle()) {
       if (this.#logins.generations.isOverdue(link.generation)) continue
-      if (link.moved) this.shut(link, 'host_unfit')
-      else if (server_idle_timeout > 0 && nowMs - link.idleSinceMs >= server_idle_timeout) this.shut(link, 'server_idle_timeout')
-      else if (this.#outlived(link, nowMs)) this.shut(link, 'server_lifetime')
+      const reason = link.moved ? 'host_unfit' : idleEnd(link, this.settings, this.lists.alive > this.room.minimum, nowMs)
+      if (reason !== undefined) this.shut(link, reason)
     }
     this.#recycle()
     this.#logins.advance()
@@ -296,7 +304,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** Prefers links of the current credential; an older one still serves rather than let a client wait. */
   #takeIdle(nowMs: number): L | undefined {
     const current = this.#logins.current?.generation
-    let link = this.lists.lastIdle()
+    let link = this.#nextIdle
     if (link !== undefined && link.generation !== current) link = this.lists.findIdle((idle) => idle.generation === current) ?? link
     while (link !== undefined) {
       if (!this.#needsCheck(link, nowMs)) {
@@ -305,9 +313,13 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
         return link
       }
       this.#check(link)
-      link = this.lists.lastIdle()
+      link = this.#nextIdle
     }
     return undefined
+  }
+
+  get #nextIdle(): L | undefined {
+    return this.settings.server_round_robin ? this.lists.longestIdle() : this.lists.lastIdle()
   }
 
   #needsCheck(link: L, nowMs: number): boolean {
@@ -380,12 +392,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     // a session that took it would have to end soon
     const leaves = this.#recycling !== undefined || this.#logins.generations.isOverdue(link.generation)
     if (state === 'draining' && leaves && this.#logins.current !== undefined) return 'rotated'
-    if (this.#outlived(link, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'
-    return undefined
-  }
-
-  #outlived(link: L, nowMs: number): boolean {
-    return this.settings.server_lifetime > 0 && nowMs - link.facts.openedAtMs >= this.settings.server_lifetime
+    if (outlived(link, this.settings, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'
+    return this.waiters.size > 0 && this.room.mustCede ? 'evicted' : undefined
   }
 
   /** To the oldest waiter, or among the idle. */
@@ -400,6 +408,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     link.idleSinceMs = nowMs
     this.lists.move(link, 'idle')
     const { generations, current } = this.#logins
+    this.room.linkIdle()
     if (generations.several || link.generation !== current?.generation) this.#logins.advance()
   }
 }

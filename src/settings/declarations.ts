@@ -1,6 +1,6 @@
 // All declared settings in one table each: those of the process and those of a database.
 import { DATABASE_ROWS } from './declare_database.ts'
-import { LIMIT_ROWS } from './declare_limits.ts'
+import { LIMIT_ROWS, SHARED_LIMIT_ROWS } from './declare_limits.ts'
 import { LISTEN_ROWS } from './declare_listen.ts'
 import { OPERATION_ROWS } from './declare_operation.ts'
 import { POOL_ROWS } from './declare_pool.ts'
@@ -8,7 +8,15 @@ import { SERVER_ROWS } from './declare_server.ts'
 import { VAULT_ROWS } from './declare_vault.ts'
 import type { Row, Topic } from './row.ts'
 
-export const GLOBAL_ROWS = { ...LISTEN_ROWS, ...POOL_ROWS, ...LIMIT_ROWS, ...SERVER_ROWS, ...VAULT_ROWS, ...OPERATION_ROWS }
+export const GLOBAL_ROWS = {
+  ...LISTEN_ROWS,
+  ...POOL_ROWS,
+  ...LIMIT_ROWS,
+  ...SHARED_LIMIT_ROWS,
+  ...SERVER_ROWS,
+  ...VAULT_ROWS,
+  ...OPERATION_ROWS,
+}
 export { DATABASE_ROWS }
 
 /** Every setting of the process by name, for lookups by text. */
@@ -24,7 +32,7 @@ export const PER_DATABASE: ReadonlyMap<string, Row<unknown>> = new Map<string, R
 export const TOPICS: ReadonlyMap<Topic, Readonly<Record<string, Row<unknown>>>> = new Map<Topic, Readonly<Record<string, Row<unknown>>>>([
   ['listen', LISTEN_ROWS],
   ['database', DATABASE_ROWS],
-  ['pool', { ...POOL_ROWS, ...LIMIT_ROWS }],
+  ['pool', { ...POOL_ROWS, ...LIMIT_ROWS, ...SHARED_LIMIT_ROWS }],
   ['server', SERVER_ROWS],
   ['vault', VAULT_ROWS],
   ['operation', OPERATION_ROWS],

@@ -1,7 +1,39 @@
-// The limits and timeouts that protect a database from its clients; a database may set each for itself.
+// The limits and timeouts of pools and their clients: those that a database may set for itself, and those of the whole process.
 import { row } from './row.ts'
 
+const MOST_LINKS = 100_000
+const MOST_CLIENTS = 1_000_000
+
+/** A database may set each for itself. */
 export const LIMIT_ROWS = {
+  min_pool_size: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: 'Server connections that are kept open even when nobody needs them, at most the size of the pool.',
+    perDatabase: true,
+  }),
+  reserve_pool_size: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: 'Server connections beyond the size of the pool for when a client has waited for `reserve_pool_timeout`.',
+    perDatabase: true,
+  }),
+  max_db_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: 'Most server connections of a database over all its pools, reserve included; 0 is no limit.',
+    perDatabase: true,
+  }),
+  max_db_client_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_CLIENTS,
+    help: 'Most clients of a database; further ones are refused; 0 is no limit.',
+    perDatabase: true,
+  }),
   query_timeout: row<number>('duration', {
     default: 0,
     help: 'Longest time from a request to its answer: the client is closed and the query cancelled; 0 is no limit. The time between the statements of a transaction does not count.',
@@ -21,5 +53,39 @@ export const LIMIT_ROWS = {
     default: 0,
     help: 'A client that has asked nothing for this long, outside a transaction, is closed; 0 is no limit.',
     perDatabase: true,
+  }),
+}
+
+/** Of the whole process. */
+export const SHARED_LIMIT_ROWS = {
+  reserve_pool_timeout: row<number>('duration', {
+    default: 5_000,
+    help: 'After this much waiting a client gets a server connection of the reserve; 0 never uses the reserve.',
+  }),
+  max_user_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: 'Most server connections of a user of the configuration, or of a `vault_path`, over all databases; 0 is no limit.',
+  }),
+  max_user_client_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_CLIENTS,
+    help: 'Most clients that are served with a user of the configuration, or with a `vault_path`, over all databases; 0 is no limit.',
+  }),
+  max_server_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: 'Most server connections to a PostgreSQL host and port over all databases: a pool that needs one more takes the place of the connection that another pool left unused the longest; 0 is no limit. With several hosts a connection counts at each of them.',
+  }),
+  server_round_robin: row<boolean>('boolean', {
+    default: false,
+    help: 'Whether the server connections of a pool are used in turn; otherwise the one that was used last is used first.',
+  }),
+  server_fast_close: row<boolean>('boolean', {
+    default: false,
+    help: 'Whether a server connection that has to be replaced is closed at the end of its transaction. In transaction mode it always is.',
   }),
 }

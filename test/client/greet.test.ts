@@ -1,6 +1,7 @@
 // A client's first bytes, however they are cut: encryption declined, startup, refusals, cancel requests, limits.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Admission, ClientCount } from '../../src/client/admission.ts'
 import { type Destination, Greeting, type GreetParts, type GreetSettings } from '../../src/client/greet.ts'
 import { type CancelKey, Registry } from '../../src/client/registry.ts'
 import { type CloseReason, ERRORS, PgleaseError } from '../../src/errors.ts'
@@ -27,6 +28,7 @@ class Door {
   cancelEnd: () => void = () => {}
   cancelFail: (error: Error) => void = () => {}
   refusing = false
+  admission = new Admission([])
   readonly world: SessionWorld
   readonly settings: GreetSettings
 
@@ -41,7 +43,7 @@ class Door {
 
   connect(): StillTransport {
     const transport = new StillTransport()
-    const destination: Destination = { database: 'app', pool: this.world.pool, meter: quietMeter }
+    const destination: Destination = { database: 'app', pool: this.world.pool, meter: quietMeter, admission: this.admission }
     const parts: GreetParts = {
       settings: () => this.settings,
       clock: this.world.clock,
@@ -269,4 +271,28 @@ test('a hint names settings that there are', () => {
   }
   assert.equal(new PgleaseError('query_wait_timeout', 'the server is down').hint, '', 'a cause is no matter of settings')
   assert.match(new PgleaseError('query_wait_timeout').hint, /default_pool_size/)
+})
+
+test('a client beyond the limit of its database or user is told so after its authentication, and its place is given back', async () => {
+  const door = await Door.open()
+  const [database, user] = [new ClientCount(2, 'too_many_database_clients'), new ClientCount(1, 'too_many_user_clients')]
+  door.admission = new Admission([database, user])
+  const first = door.connect()
+  assert.deepEqual(await door.send(first, hello), WELCOME)
+  const second = door.connect()
+  const refusal = "ErrorResponse S='FATAL' C='08P01' M='client connections exceeded (max_user_client_connections)'"
+  assert.deepEqual(await door.send(second, hello), [refusal])
+  assert.deepEqual([database.clients, user.clients], [1, 1])
+  second.handler.end()
+  first.handler.end()
+  assert.deepEqual([database.clients, user.clients], [0, 0])
+  assert.deepEqual(door.ends, [
+    ['too_many_user_clients', 'client_limit'],
+    ['session', 'client_lost'],
+  ])
+  const left = door.connect()
+  door.world.pool.abort()
+  left.handler.data(startup({ user: 'someone', database: 'app', unknown_parameter: '1' }))
+  await door.world.settle()
+  assert.deepEqual([database.clients, user.clients], [0, 0])
 })

@@ -1,6 +1,7 @@
 // The state that probes, gauges and the status page read, over pools and sessions without sockets and a Vault in numbers.
 import type { Served } from '../../src/app_databases.ts'
 import { State } from '../../src/app_state.ts'
+import { Admission } from '../../src/client/admission.ts'
 import { Registry } from '../../src/client/registry.ts'
 import { FixedSource } from '../../src/credential.ts'
 import { Metrics } from '../../src/metrics.ts'
@@ -64,7 +65,14 @@ export class StateSetup {
   #add(database: string, { pool }: SessionWorld, settings: Partial<DatabaseSettings>): void {
     // of a source only its name is asked here; the pools have theirs
     const source = new FixedSource(database, '', new Secret(''))
-    this.routes.add(database, { database, settings: settings as DatabaseSettings, pool, source, meter: quietMeter })
+    this.routes.add(database, {
+      database,
+      settings: settings as DatabaseSettings,
+      pool,
+      source,
+      meter: quietMeter,
+      admission: new Admission([]),
+    })
   }
 
   open(): void {

@@ -1,6 +1,7 @@
 // A pool with links and a source that a script drives.
 import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import { type CloseReason, PgleaseError } from '../../src/errors.ts'
+import type { Budget } from '../../src/pool/budget.ts'
 import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
 import type { LinkFit, PoolLink } from '../../src/pool/pool_link.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
@@ -93,6 +94,10 @@ export const SETTINGS: PoolSettings = {
   pool_mode: 'transaction',
   server_reset_query: 'DISCARD ALL',
   server_reset_query_always: false,
+  min_pool_size: 0,
+  reserve_pool_size: 0,
+  reserve_pool_timeout: 0,
+  server_round_robin: false,
   server_lifetime: 3_600_000,
   server_idle_timeout: 600_000,
   server_check_delay: 30_000,
@@ -102,8 +107,11 @@ export const SETTINGS: PoolSettings = {
 }
 
 /** A pool whose logins succeed at once unless `answer` says otherwise. */
-export function setUp(settings: Partial<PoolSettings> = {}, more: { longestRetryMs?: number; fit?: () => LinkFit } = {}) {
-  const clock = new FakeClock()
+export function setUp(
+  settings: Partial<PoolSettings> = {},
+  more: { longestRetryMs?: number; fit?: () => LinkFit; clock?: FakeClock; budgets?: Budget[] } = {},
+) {
+  const clock = more.clock ?? new FakeClock()
   const source = new FakeSource()
   const links: FakeLink[] = []
   const quiet = { debug() {}, info() {}, warning() {}, error() {} }
@@ -114,6 +122,7 @@ export function setUp(settings: Partial<PoolSettings> = {}, more: { longestRetry
     source,
     clock,
     log: quiet,
+    budgets: more.budgets ?? [],
     open: async (credential) => {
       state.logins++
       if (state.answer !== undefined) throw state.answer

@@ -1,0 +1,42 @@
+// Builds the limits that several databases share: links of a user and of a PostgreSQL host, clients of a user.
+import { Admission, ClientCount } from './client/admission.ts'
+import { Budget } from './pool/budget.ts'
+import type { DatabaseSettings, Settings } from './settings/settings.ts'
+
+/** The pool's user: the role, or where Vault gives out the roles. Never a name that a client invents. */
+const userOf = ({ user, vault_path }: DatabaseSettings): string => (vault_path === undefined ? `user ${user}` : `vault ${vault_path}`)
+
+export class SharedLimits {
+  readonly #settings: Settings
+  readonly #budgets = new Map<string, Budget>()
+  readonly #clients = new Map<string, ClientCount>()
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  /** The limits on links that the pool of `database` keeps beside its own size. */
+  budgets(database: DatabaseSettings): Budget[] {
+    const { max_user_connections, max_server_connections } = this.#settings
+    const limits = new Map<string, number>([
+      [`database ${database.name}`, database.max_db_connections],
+      [userOf(database), max_user_connections],
+    ])
+    // which of several hosts a link will lead to is not known when its login begins: it counts at each of them
+    for (const { host, port } of database.hosts) limits.set(`host ${host}:${port}`, max_server_connections)
+    return [...limits].filter(([, limit]) => limit > 0).map(([key, limit]) => this.#budget(key, limit))
+  }
+
+  admission(database: DatabaseSettings): Admission {
+    const key = userOf(database)
+    const users = this.#clients.get(key) ?? new ClientCount(this.#settings.max_user_client_connections, 'too_many_user_clients')
+    this.#clients.set(key, users)
+    return new Admission([new ClientCount(database.max_db_client_connections, 'too_many_database_clients'), users])
+  }
+
+  #budget(key: string, limit: number): Budget {
+    const budget = this.#budgets.get(key) ?? new Budget(limit)
+    this.#budgets.set(key, budget)
+    return budget
+  }
+}

@@ -1,0 +1,20 @@
+// Which links have lived or rested for long enough.
+import type { CloseReason } from '../errors.ts'
+import type { PoolLink } from './pool_link.ts'
+
+/** Milliseconds, 0 = no limit. */
+export interface AgeSettings {
+  readonly server_lifetime: number
+  readonly server_idle_timeout: number
+}
+
+export function outlived(link: PoolLink, { server_lifetime }: AgeSettings, nowMs: number): boolean {
+  return server_lifetime > 0 && nowMs - link.facts.openedAtMs >= server_lifetime
+}
+
+/** Why an idle link is closed, or undefined. `spare`: the pool has more links than it is to keep. */
+export function idleEnd(link: PoolLink, settings: AgeSettings, spare: boolean, nowMs: number): CloseReason | undefined {
+  const { server_idle_timeout } = settings
+  if (spare && server_idle_timeout > 0 && nowMs - link.idleSinceMs >= server_idle_timeout) return 'server_idle_timeout'
+  return outlived(link, settings, nowMs) ? 'server_lifetime' : undefined
+}
