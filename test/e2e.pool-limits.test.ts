@@ -3,10 +3,10 @@ import assert from 'node:assert/strict'
 import { startBadWire } from './kit/bad-wire.ts'
 import { poll, staysPending } from './kit/child.ts'
 import { backendOf, fixedDatabase, value } from './kit/fixed-database.ts'
-import { type BothOptions, fatal, lastError, type Pooler, pgbouncerBeside, sameError } from './kit/limits.ts'
+import { fatal, lastError, type Pooler, sameAnswer, sameError } from './kit/limits.ts'
 import { sharedPostgres } from './kit/postgres.ts'
 import { type RawClient, rawConnect } from './kit/raw-client.ts'
-import { query, startup } from './kit/raw-messages.ts'
+import { query, sslRequest, startup } from './kit/raw-messages.ts'
 import { type Scenario, scenario } from './kit/scenario.ts'
 
 /** A client that waits for a link which another holds in a transaction. */
@@ -102,24 +102,12 @@ scenario('a database may have client and link limits of its own', async (run) =>
   await assert.rejects(app.raw(), /client connections exceeded \(max_db_client_connections\)/)
 })
 
-/** Both poolers with equal settings: the number of links that `condition` is true for becomes `wanted`. */
-async function bothReach(run: Scenario, options: BothOptions, wanted: number, play: (pooler: Pooler) => Promise<unknown>): Promise<void> {
-  const app = await fixedDatabase(run, options)
-  await play(app)
-  await app.waitForBackends(wanted)
-  await app.pglease.stop('SIGKILL')
-  await app.waitForBackends(0)
-  const pgbouncer = await pgbouncerBeside(run, app, options.settings)
-  if (pgbouncer === undefined) return
-  await play(pgbouncer)
-  await app.waitForBackends(wanted)
-}
-
 scenario('min_pool_size keeps links open that nobody needs', async (run) => {
   const options = { settings: { min_pool_size: 3, default_pool_size: 5, server_idle_timeout: 1 } }
-  await bothReach(run, options, 3, async (pooler) => {
+  await sameAnswer(run, options, 3, async (pooler, app) => {
     const client = await pooler.raw()
     await client.ask(query('SELECT 1'))
+    return (await app.waitForBackends(3)).length
   })
 })
 
@@ -135,29 +123,54 @@ scenario('the reserve serves a client that has waited for reserve_pool_timeout, 
   assert.equal((await app.pglease.waitForLog('reserve_pool')).msg, 'taking connection from reserve_pool')
 })
 
-scenario('server_round_robin uses the links in turn, as pgbouncer does', async (run) => {
-  for (const [server_round_robin, wanted] of [
-    [1, 3],
-    [0, 1],
-  ] as const) {
-    const options = { settings: { server_round_robin, default_pool_size: 3, min_pool_size: 3 } }
-    const app = await fixedDatabase(run, options)
-    const backends = async (pooler: Pooler) => {
-      await app.waitForBackends(3, "state = 'idle'")
-      const client = await pooler.raw()
-      const seen: string[] = []
-      for (let count = 0; count < 9; count++)
-        seen.push((await client.ask(query('SELECT pg_backend_pid()'))).find((line) => line.startsWith('DataRow')) ?? '')
-      return new Set(seen).size
-    }
-    assert.equal(await backends(app), wanted)
-    await app.pglease.stop('SIGKILL')
-    await app.waitForBackends(0)
-    const pgbouncer = await pgbouncerBeside(run, app, options.settings)
-    if (pgbouncer === undefined) continue
-    await (await pgbouncer.raw()).ask(query('SELECT 1'))
-    assert.equal(await backends(pgbouncer), wanted, 'pgbouncer')
+/** How many links serve nine requests of one client, one after another. */
+async function linksOfNine(pooler: Pooler): Promise<number> {
+  const client = await pooler.raw()
+  const seen = new Set<string>()
+  for (let count = 0; count < 9; count++) {
+    const answer = await client.ask(query('SELECT pg_backend_pid()'))
+    seen.add(answer.find((line) => line.startsWith('DataRow')) ?? '')
   }
+  return seen.size
+}
+
+for (const [server_round_robin, wanted] of [
+  [1, 3],
+  [0, 1],
+] as const) {
+  scenario(`server_round_robin ${server_round_robin}: nine requests use ${wanted} of three links`, async (run) => {
+    const options = { settings: { server_round_robin, default_pool_size: 3, min_pool_size: 3 } }
+    await sameAnswer(run, options, wanted, async (pooler, app) => {
+      await (await pooler.raw()).ask(query('SELECT 1'))
+      await app.waitForBackends(3, "state = 'idle'")
+      return linksOfNine(pooler)
+    })
+  })
+}
+
+scenario('a server_lifetime of 0 uses a link once', async (run) => {
+  await sameAnswer(run, { settings: { server_lifetime: 0, default_pool_size: 3 } }, 9, (pooler) => linksOfNine(pooler))
+})
+
+scenario('a client beyond max_client_conn is told what pgbouncer tells it', async (run) => {
+  const text = 'no more connections allowed (max_client_conn)'
+  await sameError(run, { settings: { max_client_conn: 2 } }, fatal(text), async (pooler) => {
+    for (let count = 0; count < 2; count++) await pooler.raw()
+    const client = await rawConnect({ port: pooler.port })
+    run.defer(() => client.socket.destroy())
+    client.send(startup({ user: 'anyone', database: 'app' }))
+    return client
+  })
+})
+
+scenario('a client that does not finish its login is told what pgbouncer tells it', async (run) => {
+  await sameError(run, { settings: { client_login_timeout: 1 } }, fatal('client_login_timeout'), async (pooler) => {
+    const client = await rawConnect({ port: pooler.port })
+    run.defer(() => client.socket.destroy())
+    client.send(sslRequest())
+    assert.equal(String(await client.rawBytes(1)), 'N')
+    return client
+  })
 })
 
 scenario('new links are opened side by side', async (run) => {

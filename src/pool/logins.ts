@@ -141,12 +141,18 @@ export class Logins<L extends PoolLink> {
     // while logins fail, one asks for all
     const parallel = this.#trouble.error === undefined ? PARALLEL_LOGINS : 1
     while (this.#isShort && this.size < this.#limit && this.dialing < parallel) this.#dial(current)
-    if (this.#host.waiting > this.dialing) this.#host.room.make(this.#host.waiting - this.dialing)
+    this.#makeRoom(this.#host.waiting - this.dialing)
   }
 
   /** A client waits for whom no login is under way, or the pool is smaller than it is to be. */
   get #isShort(): boolean {
     return this.#host.waiting > this.dialing || this.size < this.#host.room.minimum
+  }
+
+  /** For `count` more logins; links of our own that are closing make room already. */
+  #makeRoom(count: number): void {
+    const missing = count - this.#host.lists.count('closing')
+    if (missing > 0) this.#host.room.make(missing)
   }
 
   /** Monotonic time since which a credential waits to be proven while no link serves; undefined = none does. */
@@ -198,7 +204,7 @@ export class Logins<L extends PoolLink> {
       this.#placeMade = true
       this.#host.shut(idle, 'rotated')
     }
-    if (this.size >= this.#limit) return this.#host.room.make(1)
+    if (this.size >= this.#limit) return this.#makeRoom(1)
     this.#proving = true
     this.#dial(credential)
   }

@@ -8,6 +8,7 @@ import { skip } from './skip.ts'
 
 /** Either pooler, seen by a client. */
 export interface Pooler {
+  readonly port: number
   /** A raw client that is logged in. */
   raw(): Promise<RawClient>
 }
@@ -16,6 +17,15 @@ export interface BothOptions {
   /** Of the process. */
   settings: Record<string, string | number>
 }
+
+const poolerAt = (run: Scenario, port: number): Pooler => ({
+  port,
+  raw: async () => {
+    const client = await rawLogin({ port }, { user: 'anyone', database: 'app' })
+    run.defer(() => client.socket.destroy())
+    return client
+  },
+})
 
 /** Severity, SQLSTATE and text of the error that ends `client`'s connection; the hint is left out: pgbouncer has none. */
 export async function lastError(client: RawClient): Promise<string> {
@@ -30,14 +40,7 @@ export const fatal = (text: string): string => `ErrorResponse S='FATAL' C='08P01
 export async function pgbouncerBeside(run: Scenario, app: FixedDatabase, settings: BothOptions['settings']): Promise<Pooler | undefined> {
   const missing = noPgbouncer()
   if (missing !== undefined && skip(missing)) return undefined
-  const port = await startPgbouncer(run, app, { pool_mode: 'transaction', ...settings })
-  return {
-    raw: async () => {
-      const client = await rawLogin({ port }, { user: 'anyone', database: 'app' })
-      run.defer(() => client.socket.destroy())
-      return client
-    },
-  }
+  return poolerAt(run, await startPgbouncer(run, app, { pool_mode: 'transaction', ...settings }))
 }
 
 /** Plays `play` before pglease and before pgbouncer with equal settings: its client must be told `wanted` by both. */
@@ -48,8 +51,23 @@ export async function sameError(
   play: (pooler: Pooler) => Promise<RawClient>,
 ): Promise<FixedDatabase> {
   const app = await fixedDatabase(run, options)
-  assert.equal(await lastError(await play(app)), wanted)
+  assert.equal(await lastError(await play(poolerAt(run, app.pglease.port))), wanted)
   const pgbouncer = await pgbouncerBeside(run, app, options.settings)
   if (pgbouncer !== undefined) assert.equal(await lastError(await play(pgbouncer)), wanted, 'pgbouncer')
   return app
+}
+
+/** Plays `play` before pglease and then, when its links are gone, before pgbouncer with equal settings: it must answer `wanted` both times. */
+export async function sameAnswer<T>(
+  run: Scenario,
+  options: BothOptions,
+  wanted: T,
+  play: (pooler: Pooler, app: FixedDatabase) => Promise<T>,
+): Promise<void> {
+  const app = await fixedDatabase(run, options)
+  assert.deepEqual(await play(poolerAt(run, app.pglease.port), app), wanted)
+  await app.pglease.stop('SIGKILL')
+  await app.waitForBackends(0)
+  const pgbouncer = await pgbouncerBeside(run, app, options.settings)
+  if (pgbouncer !== undefined) assert.deepEqual(await play(pgbouncer, app), wanted, 'pgbouncer')
 }
