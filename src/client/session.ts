@@ -93,8 +93,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'ending' || this.state === 'closed') return
     this.parts.meter.received(chunk.length)
     if ((this.state === 'active' || this.state === 'idle') && !this.#pause.forReplies) {
+      this.#times.requested()
       if (this.keepsLink && this.state === 'active') this.#times.began()
-      else this.#times.requested()
       this.#relay.feed(chunk)
     } else {
       // still read, so that a client that leaves is seen and its query does not run; what comes is kept

@@ -53,7 +53,7 @@ export class SessionTimes {
   began(): void {
     if (this.#requestMs === 0) this.requested()
     if (this.#transactionMs === 0) this.#transactionMs = this.#requestMs
-    this.transactionSinceMs = this.#transactionMs
+    if (this.transactionSinceMs === 0) this.transactionSinceMs = this.#transactionMs
   }
 
   /** A pipelined transaction is over, and the next one runs already. */

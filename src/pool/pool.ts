@@ -22,6 +22,7 @@ export interface PoolSettings extends RoomSettings, AgeSettings {
   readonly server_reset_query: string
   readonly server_reset_query_always: boolean
   readonly server_round_robin: boolean
+  readonly server_fast_close: boolean
   readonly server_check_delay: number
   readonly server_check_query: string
   readonly query_wait_timeout: number

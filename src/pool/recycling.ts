@@ -25,6 +25,8 @@ interface Round {
 export interface RecyclingParts {
   readonly database: string
   readonly source: CredentialSource
+  /** server_fast_close: all sessions end as soon as they rest, instead of one after another. */
+  readonly settings: { readonly server_fast_close: boolean }
   readonly clock: Clock
   readonly log: Log
 }
@@ -88,7 +90,7 @@ export class Recycling<L extends PoolLink> {
     if (state !== 'draining' || this.#logins.current === undefined) return
     const left = Math.min(this.#parts.source.leftMs(generation), LONGEST_SPREAD_MS)
     const round = this.#rounds.get(generation) ?? this.#begin(generation, links.length, left)
-    round.intervalMs = Math.max(0, left - round.marginMs) / links.length
+    round.intervalMs = this.#parts.settings.server_fast_close ? 0 : Math.max(0, left - round.marginMs) / links.length
     const nowMs = this.#parts.clock.monotonicMs()
     for (const link of links) {
       if (nowMs - round.lastMs < round.intervalMs) return

@@ -86,6 +86,6 @@ export const SHARED_LIMIT_ROWS = {
   }),
   server_fast_close: row<boolean>('boolean', {
     default: false,
-    help: 'Whether a server connection that has to be replaced is closed at the end of its transaction. In transaction mode it always is.',
+    help: 'In session mode, whether sessions end as soon as they rest when the credential is replaced, instead of one after another until its lease ends. Without effect in the other modes, where a server connection is always replaced after its transaction.',
   }),
 }

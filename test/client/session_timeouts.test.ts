@@ -85,6 +85,21 @@ test('pipelined transactions are timed one by one', async () => {
   assert.equal(code(client, world, { transaction_timeout: 1_000 }), 'transaction_timeout')
 })
 
+test('in session mode each transaction on the kept link is timed, and each part of a request', async () => {
+  const world = await SessionWorld.ready({ pool_mode: 'session' })
+  const client = world.client()
+  client.send(query('SELECT 1'))
+  world.answer(0, reply('C Z'))
+  world.clock.advance(5_000)
+  client.send(parse('', 'SELECT 1'))
+  world.clock.advance(900)
+  assert.equal(code(client, world, ALL), '')
+  client.send(sync())
+  world.clock.advance(900)
+  assert.equal(code(client, world, { query_timeout: 1_000 }), '')
+  assert.equal(code(client, world, { transaction_timeout: 1_000 }), 'transaction_timeout')
+})
+
 test('sessions are looked at eight times within the shortest timeout, at most once a second, and never without one', async () => {
   assert.equal(lookEveryMs([OFF, OFF]), undefined)
   assert.equal(lookEveryMs([OFF, { ...OFF, client_idle_timeout: 4_000, query_timeout: 9_000 }]), 500)

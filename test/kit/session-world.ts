@@ -33,6 +33,7 @@ const SETTINGS: PoolSettings = {
   reserve_pool_size: 0,
   reserve_pool_timeout: 0,
   server_round_robin: false,
+  server_fast_close: false,
   server_lifetime: 0,
   server_idle_timeout: 0,
   server_check_delay: 0,

@@ -98,6 +98,7 @@ export const SETTINGS: PoolSettings = {
   reserve_pool_size: 0,
   reserve_pool_timeout: 0,
   server_round_robin: false,
+  server_fast_close: false,
   server_lifetime: 3_600_000,
   server_idle_timeout: 600_000,
   server_check_delay: 30_000,

@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { alive, type FakeLink, release, setUp } from './double.ts'
 
 /** Sessions that hold links of generation 1; a session that ends gives its link back, as a client's does. */
-async function sessions(count: number, poolSize = 2 * count) {
-  const world = setUp({ pool_mode: 'session', pool_size: poolSize, server_idle_timeout: 0 })
+async function sessions(count: number, poolSize = 2 * count, server_fast_close = false) {
+  const world = setUp({ pool_mode: 'session', pool_size: poolSize, server_idle_timeout: 0, server_fast_close })
   const { pool, source, settle, take } = world
   source.offer(1)
   await settle()
@@ -52,6 +52,20 @@ test('sessions end one after another, spread over what is left of the lease', as
   assert.ok((ended.at(-1) as number) - began <= 90_000, 'before the margin')
   assert.equal(pool.draining, 0)
   assert.deepEqual(source.drained, [1])
+})
+
+test('with server_fast_close all sessions at rest end at once, and a busy one when it rests', async () => {
+  const { source, settle, busy, held, pool } = await sessions(5, 10, true)
+  const first = held[0] as FakeLink
+  busy.add(first)
+  source.left = 100_000
+  source.offer(2)
+  await settle()
+  assert.deepEqual(
+    held.map(({ closeReason }) => closeReason),
+    [undefined, 'rotated', 'rotated', 'rotated', 'rotated'],
+  )
+  assert.equal(pool.mustRecycle(first), true)
 })
 
 test('a busy session is not ended; the others are, and it when it rests', async () => {
