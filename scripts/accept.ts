@@ -13,7 +13,7 @@ import { buildBinary } from './lib/binary.ts'
 
 const HELP = `scripts/accept LINE...: runs lines of the acceptance list and writes their figures into docs/acceptance.md.
 
-  A               all lines
+  A B             all lines of the list
   A3 A5           these
   --seed N        what a scenario leaves to chance comes from N (by chance)
   --dry           don't write docs/acceptance.md

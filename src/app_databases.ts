@@ -16,6 +16,7 @@ import { HostMoves } from './server/host_moves.ts'
 import { type HostChanged, Hosts } from './server/hosts.ts'
 import type { Link } from './server/link.ts'
 import { openLink } from './server/open.ts'
+import { LinkStatements, StatementRegistry } from './server/statements.ts'
 import type { DatabaseSettings, Settings } from './settings/settings.ts'
 import { Routes } from './tenant/route.ts'
 import type { Vault } from './vault/vault.ts'
@@ -110,6 +111,9 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       nextId: () => ++linkId,
     }
     const moves = new HostMoves(database.hosts, dns, open.timeoutMs)
+    const statements = new StatementRegistry()
+    // in session mode they are the client's own on its link
+    const mostStatements = database.pool_mode === 'session' ? 0 : parts.settings.max_prepared_statements
     const pool: Pool<Link> = new Pool<Link>({
       database: database.name,
       settings: { ...parts.settings, ...database },
@@ -121,6 +125,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
         redact(credential)
         const link = await openLink(open, credential)
         link.owner = pool
+        if (mostStatements > 0) link.useStatements(new LinkStatements(statements, mostStatements, () => counters.addPin()))
         return link
       },
       longestRetryMs: mayFailOver(database) ? FAILOVER_RETRY_MS : undefined,

@@ -101,6 +101,7 @@ export class Metrics {
   constructor(build: BuildInfo) {
     this.#prepareLabels()
     this.#gauges()
+    this.#databaseCounter('pglease_statement_pins_total', (database) => [[{}, database.pins]])
     this.#databaseCounter('pglease_queries_total', (database) => [[{}, database.queries]])
     this.#databaseCounter('pglease_transactions_total', (database) => [[{}, database.transactions]])
     this.#databaseCounter('pglease_bytes_total', (database) => [

@@ -39,11 +39,12 @@ export const QUERIES = 0
 export const TRANSACTIONS = 1
 export const BYTES_FROM_CLIENT = 2
 export const BYTES_TO_CLIENT = 3
+export const PINS = 4
 
 /** What the data path of one configured database counts. No method allocates; hot code may write `counters` itself. */
 export class DatabaseMetrics {
   readonly name: string
-  readonly counters = new Float64Array(4)
+  readonly counters = new Float64Array(5)
   readonly wait = new Durations()
   readonly transaction = new Durations()
   readonly query = new Durations()
@@ -58,6 +59,10 @@ export class DatabaseMetrics {
 
   addTransaction(): void {
     this.counters[TRANSACTIONS]! += 1
+  }
+
+  addPin(): void {
+    this.counters[PINS]! += 1
   }
 
   addBytesFromClient(bytes: number): void {
@@ -81,6 +86,10 @@ export class DatabaseMetrics {
   /** Milliseconds from forwarding a Query or Sync to its ReadyForQuery. */
   observeQueryMs(ms: number): void {
     this.query.observe(ms)
+  }
+
+  get pins(): number {
+    return this.counters[PINS]!
   }
 
   get queries(): number {

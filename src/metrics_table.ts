@@ -74,6 +74,14 @@ export const METRICS = {
     'A link is given back.',
     'No growth while clients wait: see `pglease_server_connections` and the log.',
   ),
+  pglease_statement_pins_total: metric(
+    'counter',
+    'count',
+    ['database'],
+    'Links that had to stay with one client because of a statement prepared there.',
+    "A client used SQL's PREPARE, or prepared a text longer than 64 KB: its link serves nobody else until DEALLOCATE ALL, DISCARD ALL or its end.",
+    'Rising: prepare through the protocol (as drivers do) in place of SQL, or the pool behaves as if it were in session mode.',
+  ),
   pglease_queries_total: metric(
     'counter',
     'count',

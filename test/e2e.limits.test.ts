@@ -109,8 +109,8 @@ scenario('a server that does not answer fails after server_connect_timeout; clie
   assert.equal(await value(await patient, 'SELECT current_user'), app.user)
 })
 
-scenario('a named statement is refused with the reason', async (run) => {
-  const app = await fixedDatabase(run)
+scenario('with max_prepared_statements 0 a named statement is refused with the reason', async (run) => {
+  const app = await fixedDatabase(run, { settings: { max_prepared_statements: 0 } })
   const client = await app.raw()
   client.send(parse('s1', 'SELECT 1'), sync())
   const words = await lastWords(client)

@@ -11,6 +11,7 @@ const PROMISED: Readonly<Record<string, readonly string[]>> = {
   pglease_transaction_duration_seconds: ['database'],
   pglease_query_duration_seconds: ['database'],
   pglease_transactions_total: ['database'],
+  pglease_statement_pins_total: ['database'],
   pglease_queries_total: ['database'],
   pglease_bytes_total: ['database', 'direction'],
   pglease_client_errors_total: ['code'],

@@ -34,7 +34,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   session_recycled:
     'Session mode: the credential of the server connection was replaced while the client was idle. Pools of applications connect again; with `pool_mode` transaction it does not happen.',
   named_statement_refused:
-    'A named prepared statement would be on another server connection next time. Use unnamed statements (most drivers have a switch) until they are supported.',
+    '`max_prepared_statements` is 0, and a named prepared statement would be on another server connection next time. Raise it, or use unnamed statements (most drivers have a switch).',
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
   connect_refused: 'Is PostgreSQL up at `host` and `port`, and may this machine connect?',
   connect_timeout: 'A firewall, or a server that is too busy to accept: see `server_connect_timeout`.',

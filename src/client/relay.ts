@@ -19,6 +19,9 @@ import {
 } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { close } from '../wire/pgprotocol.ts'
+import { Assembly } from './assembly.ts'
+import { canDrop, DEALLOCATE_SPARE, droppedName, PARSE_DEALLOCATE, PREPARE_SPARE } from './deallocate.ts'
+import { NamedStatements, usesName } from './named.ts'
 import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
 
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
@@ -49,10 +52,13 @@ export interface RelayHost {
 export class Relay {
   link: Link | null = null
   readonly unnamed = new UnnamedStatement()
+  readonly named = new NamedStatements()
   /** What comes is kept: there is no link yet, or the link's replies are awaited first. */
   holding = false
   readonly #host: RelayHost
   readonly #maxMessageBytes: number
+  /** Rewritten messages that go out with what follows them. */
+  readonly #assembly = new Assembly((bytes) => this.#write(bytes))
   /** Whole or partial messages that were not forwarded yet; begins at a message. */
   #pending: Buffer | null = null
   /** Body bytes of a partly forwarded message that are still to come. */
@@ -105,6 +111,7 @@ export class Relay {
     this.link = null
     this.holding = false
     this.unnamed.reset()
+    this.named.reset()
   }
 
   /** Keeps what is not forwarded; beyond the high-water mark the client has to wait. */
@@ -162,11 +169,26 @@ export class Relay {
       }
       const link = this.link
       if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
-      if (kind === ASKED.parse && !this.#host.keepsLink) {
+      if (this.named.any && (kind === ASKED.query || kind === ASKED.parseUnnamed)) {
+        const name = droppedName(kind, buffer, position)
+        if (name !== undefined && link.ledger.owed > 0) return this.#hold(buffer, start, position)
+        if (name !== undefined && canDrop(link.ledger) && this.named.has(name)) {
+          this.#assembly.add(buffer, start, position)
+          this.#drop(link, kind, name)
+          position += total
+          start = position
+          continue
+        }
+      }
+      const names = usesName(type, buffer, position + HEADER_LENGTH)
+      if (names && link.statements !== null) {
+        if (this.named.mustWait(link.ledger)) return this.#hold(buffer, start, position)
+        this.#assembly.add(buffer, start, position)
+        start = this.named.forward(link.statements, link.ledger, kind, buffer, position, this.#assembly)
+      } else if (kind === ASKED.parse && !this.#host.keepsLink) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')
-      }
-      if (kind === ASKED.parseUnnamed) {
+      } else if (kind === ASKED.parseUnnamed) {
         const kept = total <= KEPT_LIMIT && total <= available
         if (!link.ledger.skipping && !link.ledger.copyIn) this.unnamed.parse(buffer, position, kept ? position + total : -1)
       } else if (this.unnamed.careful) {
@@ -178,7 +200,8 @@ export class Relay {
           start = position
         }
       }
-      if (kind !== ASKED.none) link.ledger.asked(kind)
+      if (kind === ASKED.sync || kind === ASKED.query) this.named.passed(kind)
+      if (kind !== ASKED.none && !(names && link.statements !== null)) link.ledger.asked(kind)
       position += total
       if (type === COPY_DATA) position = endOfRun(buffer, position, type, this.#maxMessageBytes)
       if (position > end) {
@@ -213,7 +236,32 @@ export class Relay {
     this.#write(kind === ASKED.inventedParse ? Buffer.from(this.unnamed.bytes) : CLOSE_UNNAMED)
   }
 
+  /** A DEALLOCATE of the session's own statement. */
+  #drop(link: Link, kind: number, name: string): void {
+    const { ledger } = link
+    if (kind === ASKED.query) {
+      if (ledger.batchOpen) this.named.dropInBatch(ledger, name, this.#assembly)
+      else {
+        this.named.drop(name)
+        ledger.asked(ASKED.inventedQuery)
+        this.#assembly.addAll(PREPARE_SPARE)
+      }
+      this.named.passed(kind)
+      if (this.unnamed.careful) this.unnamed.before(ledger, kind, DEALLOCATE_SPARE, HEADER_LENGTH)
+      this.#assembly.addAll(DEALLOCATE_SPARE)
+    } else {
+      this.named.dropInBatch(ledger, name, this.#assembly)
+      this.unnamed.parse(PARSE_DEALLOCATE, 0, PARSE_DEALLOCATE.length)
+      this.#assembly.addAll(PARSE_DEALLOCATE)
+    }
+    ledger.asked(kind)
+  }
+
   #flush(buffer: Buffer, start: number, end: number): void {
+    if (this.#assembly.size > 0) {
+      this.#assembly.add(buffer, start, end)
+      return this.#assembly.flush()
+    }
     if (start >= end || this.link === null) return
     this.#write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))
   }

@@ -7,6 +7,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { Waiter } from '../pool/waiters.ts'
 import type { Link } from '../server/link.ts'
 import type { LinkUser } from '../server/link_user.ts'
+import { ASKED } from '../wire/asked.ts'
 import { STATUS_IDLE } from '../wire/codes.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
@@ -194,7 +195,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     }
     const settled = ledger.settled && this.#relay.atMessageBoundary
     if (settled && this.keepsLink) this.#keep(link)
-    else if (settled && !this.#relay.unnamed.pinned) {
+    else if (settled && !this.#relay.unnamed.pinned && !link.statements?.pinned) {
       // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
       if (ledger.unclean) return link.cleanse()
       this.#release(link)
@@ -232,8 +233,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
         ? this.#finish('client_terminated')
         : this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
     }
+    // the one in front of a DEALLOCATE
+    const ownQueries = ledger.head === ASKED.inventedQuery && !link.questioning ? 1 : 0
     // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
-    const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed
+    const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed - ownQueries
     if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
     this.#times.answered(true)
     this.#move('idle')
@@ -309,6 +312,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.user = this
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
+    this.#relay.named.attach(link.statements)
     const { parameters } = this.parts
     this.#times.began()
     if (link.parameters.key === parameters.key) {
@@ -355,6 +359,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.resume()
     this.#relay.link = null
     this.#relay.unnamed.detach()
+    this.#relay.named.detach()
     this.#pause.remove(PAUSED_FOR.link)
   }
 
@@ -387,6 +392,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #finish(reason: CloseReason): void {
     if (this.state === 'closed') return
     this.#move('closed')
+    this.#relay.named.end()
     // who said Terminate is on its way out and has had all its replies
     if (reason === 'client_terminated') this.parts.transport.close()
     else this.parts.transport.end(LINGER_MS)

@@ -155,6 +155,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     if (this.#cancels.has(link)) return this.lists.move(link, 'being_canceled')
     if (link.needsReset) return this.#reset(link, nowMs)
     if (link.roleMayDiffer) return this.#resetRole(link)
+    if (link.statements?.unclean) return this.#runBetween(link, 'DEALLOCATE ALL', 'reset_failed')
     if (link.facts.fit?.doubted === true) return this.#askFit(link)
     const reason = this.#endReason(link, nowMs)
     if (reason !== undefined) return this.shut(link, reason)

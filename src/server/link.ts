@@ -12,6 +12,7 @@ import {
   NOTICE_RESPONSE,
   NOTIFICATION_RESPONSE,
   PARAMETER_STATUS,
+  PARSE_COMPLETE,
   READY_FOR_QUERY,
   STATUS_IDLE,
 } from '../wire/codes.ts'
@@ -19,10 +20,11 @@ import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { ANSWER, Ledger } from '../wire/ledger.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { query, terminate } from '../wire/pgprotocol.ts'
-import { answersSet, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { answersPrepare, answersSet, dropsStatements, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
 import { HeldRefusal, ROLE_GONE, ROLE_TEST } from './held_refusal.ts'
 import type { LinkFacts } from './link_facts.ts'
 import type { LinkUser } from './link_user.ts'
+import type { LinkStatements } from './statements.ts'
 
 /** Messages that are looked into wait for their end, up to here. Of a longer ErrorResponse the begin says enough. */
 const WHOLE_LIMIT = 64 * 1024
@@ -58,6 +60,8 @@ export class Link implements TransportHandler {
   readonly parameters: Parameters
   /** The session whose `Parse ""` the server holds. */
   unnamedOwner: object | null = null
+  /** Null: named statements are refused. */
+  statements: LinkStatements | null = null
   user: LinkUser | null = null
   owner: LinkOwner | null = null
   idleSinceMs = 0
@@ -198,6 +202,7 @@ export class Link implements TransportHandler {
         this.#forward(buffer, run, position)
         return this.#lose('server_fatal')
       }
+      if (answer === ANSWER.parseComplete) buffer[position] = PARSE_COMPLETE
       let next = position + Math.min(total, available)
       if (type === DATA_ROW || type === COPY_DATA) next = endOfRun(buffer, next, type)
       if (answer === ANSWER.swallow) {
@@ -207,7 +212,7 @@ export class Link implements TransportHandler {
       position = next
       if (total > available) {
         this.#streaming = total - available
-        this.#streamForwarded = answer === ANSWER.forward && this.user !== null
+        this.#streamForwarded = answer !== ANSWER.swallow && this.user !== null
       }
     }
     this.#forward(buffer, run, position)
@@ -232,6 +237,7 @@ export class Link implements TransportHandler {
         return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
       case COMMAND_COMPLETE:
         if (this.facts.hasServerRole && !inJob && answersSet(buffer, position + HEADER_LENGTH)) this.roleMayDiffer = true
+        if (this.statements !== null) this.#statementsTag(buffer, position + HEADER_LENGTH, position + total)
         return this.ledger.answered(type, 0)
       case DATA_ROW:
         if (this.ledger.quiet) return ANSWER.violation
@@ -243,6 +249,13 @@ export class Link implements TransportHandler {
       default:
         return this.ledger.answered(type, 0)
     }
+  }
+
+  /** SQL may drop or prepare statements too. */
+  #statementsTag(buffer: Buffer, start: number, end: number): void {
+    if (dropsStatements(buffer, start, end)) this.statements?.forgetAll()
+    // what pglease itself prepared is dropped by what follows
+    else if (this.ledger.head !== ASKED.inventedQuery && answersPrepare(buffer, start, end)) this.statements?.pin()
   }
 
   #parameterStatus(buffer: Buffer, position: number, total: number, inJob: boolean): number {
@@ -339,6 +352,12 @@ export class Link implements TransportHandler {
     this.user?.linkDrained()
   }
 
+  /** Named statements from now on; `statements` hears what becomes of them. */
+  useStatements(statements: LinkStatements): void {
+    this.statements = statements
+    this.ledger.named = statements
+  }
+
   /** The server closes only for good: what is left to send would not be read. */
   end(): void {
     if (this.closeReason === undefined) this.#lose(this.#fatal === undefined ? 'server_closed' : 'server_fatal')
@@ -347,6 +366,7 @@ export class Link implements TransportHandler {
   close(end: TransportEnd): void {
     if (this.#closed) return
     this.#closed = true
+    this.statements?.clear()
     if (this.closeReason === undefined) this.#tellUser(end.kind === 'error' || this.#fatal === undefined ? 'server_closed' : 'server_fatal')
     this.owner?.linkClosed(this, this.closeReason ?? 'server_closed')
   }

@@ -21,6 +21,12 @@ export const POOL_ROWS = {
     maximum: 100_000,
     help: 'Most server connections of a database that sets no `pool_size`; 0 is no limit.',
   }),
+  max_prepared_statements: row<number>('integer', {
+    default: 200,
+    minimum: 0,
+    maximum: 100_000,
+    help: 'Most named prepared statements that a server connection holds for its clients; 0 refuses them.',
+  }),
   query_wait_timeout: row<number>('duration', {
     default: 120_000,
     help: 'Longest time that a query waits for a server connection before its client is closed; 0 is no limit.',

@@ -26,7 +26,6 @@ const LATER = [
   'listen_backlog',
   'log_stats',
   'max_client_connections',
-  'max_prepared_statements',
   'peer_id',
   'peers',
   'pool_idle_timeout',

@@ -1,6 +1,6 @@
 // What is asked of a server: one small number per message, by which the ledger knows what answers it.
 
-/** The invented ones are pglease's own: their replies are swallowed. */
+/** The invented ones are pglease's own: their replies are swallowed, but an error is forwarded (not an inventedQuery's). */
 export const ASKED = {
   none: 0,
   parse: 1,
@@ -17,7 +17,17 @@ export const ASKED = {
   inventedParse: 12,
   inventedClose: 13,
   inventedQuery: 14,
+  // of named statements, whose outcome the listener hears, in order
+  parseNamed: 15,
+  /** The server holds the statement: it is sent a Close without effect instead, whose CloseComplete becomes the ParseComplete. */
+  parseHeld: 16,
+  closeNamed: 17,
+  inventedParseNamed: 18,
+  inventedCloseNamed: 19,
 } as const
 
 /** A request of its own, outside of any batch: it ends with a ReadyForQuery. */
 export const isWhole = (kind: number): boolean => kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery
+
+/** The listener hears what became of it. */
+export const isNamed = (kind: number): boolean => kind >= ASKED.parseNamed

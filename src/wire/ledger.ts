@@ -1,5 +1,5 @@
 // Keeps what a server still owes for the messages it was sent, so that a link is released only when everything is answered.
-import { ASKED, isWhole } from './asked.ts'
+import { ASKED, isNamed, isWhole } from './asked.ts'
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -22,8 +22,8 @@ import {
 } from './codes.ts'
 import { Ring } from './ring.ts'
 
-/** What became of an answer, for the one who forwards. */
-export const ANSWER = { forward: 0, swallow: 1, violation: 2 } as const
+/** What becomes of an answer, for the one who forwards; parseComplete: it is forwarded as a ParseComplete. */
+export const ANSWER = { forward: 0, swallow: 1, violation: 2, parseComplete: 3 } as const
 
 /**
  * Doubt about the messages that were sent while a COPY reads from the client: it ignores Sync and fails at any other, but when it has
@@ -43,6 +43,12 @@ export interface LedgerListener {
   unnamedEnded(asked: number, certain: boolean): void
   /** `count` of the session's messages `Parse ""` never ran: the server skipped them, or a COPY used them up. */
   unnamedSkipped(count: number): void
+}
+
+/** Hears what became of the messages of named statements (`isNamed`). */
+export interface NamedListener {
+  /** The oldest of them was carried out, or it failed or was skipped. */
+  namedAnswered(succeeded: boolean): void
 }
 
 /** A queue of expected replies for one link; see "Message Flow" in the PostgreSQL protocol chapter. */
@@ -65,6 +71,7 @@ export class Ledger {
   /** The server waits for CopyData. */
   copyIn = false
   listener: LedgerListener | null = null
+  named: NamedListener | null = null
   /** CopyInResponse came, and neither the COPY's end nor its error. */
   #copying = false
   /** Syncs sent while the COPY reads: ignored, unless it fails before it reads them. */
@@ -198,7 +205,8 @@ export class Ledger {
           if (head !== ASKED.parse) this.listener?.unnamedParsed(head)
           return head === ASKED.inventedParse ? ANSWER.swallow : ANSWER.forward
         }
-        return ANSWER.violation
+        if (head !== ASKED.parseNamed && head !== ASKED.inventedParseNamed) return ANSWER.violation
+        return this.#namedComplete(head === ASKED.parseNamed ? ANSWER.forward : ANSWER.swallow)
       case BIND_COMPLETE:
         if (head !== ASKED.bind) return ANSWER.violation
         this.#pop()
@@ -209,8 +217,16 @@ export class Ledger {
           if (head !== ASKED.close) this.listener?.unnamedEnded(head, true)
           return head === ASKED.inventedClose ? ANSWER.swallow : ANSWER.forward
         }
-        return ANSWER.violation
+        if (head === ASKED.parseHeld) return this.#namedComplete(ANSWER.parseComplete)
+        if (head !== ASKED.closeNamed && head !== ASKED.inventedCloseNamed) return ANSWER.violation
+        return this.#namedComplete(head === ASKED.closeNamed ? ANSWER.forward : ANSWER.swallow)
     }
+  }
+
+  #namedComplete(answer: number): number {
+    this.#pop()
+    this.named?.namedAnswered(true)
+    return answer
   }
 
   #ready(head: number, status: number): number {
@@ -257,6 +273,7 @@ export class Ledger {
     this.#failed = head === ASKED.query
     if (head === ASKED.sync || head === ASKED.query || head === ASKED.functionCall) return ANSWER.forward
     if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedEnded(head, false)
+    if (isNamed(head)) this.named?.namedAnswered(false)
     let skippedParses = 0
     let skipped = 0
     this.#pop()
@@ -264,6 +281,7 @@ export class Ledger {
       const dropped = this.head
       if (isWhole(dropped)) this.owed--
       if (dropped === ASKED.parseUnnamed) skippedParses++
+      else if (isNamed(dropped)) this.named?.namedAnswered(false)
       skipped++
       this.#pop()
     }

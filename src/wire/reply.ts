@@ -163,6 +163,20 @@ export function isFatal(buffer: Buffer, start: number, end: number): boolean {
 /** Whether the CommandComplete whose body begins at `start` answers a SET. */
 export const answersSet = (buffer: Buffer, start: number): boolean => buffer.compare(TAG_SET, 0, 4, start, start + 4) === 0
 
+const TAG_DEALLOCATE_ALL = Buffer.from('DEALLOCATE ALL\0')
+const TAG_DISCARD_ALL = Buffer.from('DISCARD ALL\0')
+const TAG_PREPARE = Buffer.from('PREPARE\0')
+
+const isTag = (tag: Buffer, buffer: Buffer, start: number, end: number): boolean =>
+  end - start === tag.length && buffer.compare(tag, 0, tag.length, start, end) === 0
+
+/** Whether the CommandComplete with its body between `start` and `end` says that no prepared statement is left. */
+export const dropsStatements = (buffer: Buffer, start: number, end: number): boolean =>
+  isTag(TAG_DEALLOCATE_ALL, buffer, start, end) || isTag(TAG_DISCARD_ALL, buffer, start, end)
+
+/** Whether it answers SQL's PREPARE. */
+export const answersPrepare = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_PREPARE, buffer, start, end)
+
 /**
  * A whole ErrorResponse with the fields of the body between `start` and `end`, byte for byte, but another severity: what a
  * server ended its own connection with need not end the client's.

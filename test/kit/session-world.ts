@@ -8,6 +8,7 @@ import type { Log } from '../../src/log.ts'
 import { Pool, type PoolSettings } from '../../src/pool/pool.ts'
 import { Secret } from '../../src/secret.ts'
 import { Link } from '../../src/server/link.ts'
+import { LinkStatements, StatementRegistry } from '../../src/server/statements.ts'
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
 import { FakeClock } from './fake-clock.ts'
@@ -128,7 +129,12 @@ export class SessionWorld {
   hasServerRole = false
   readonly closed: CloseReason[] = []
 
-  constructor(settings: Partial<PoolSettings> = {}) {
+  readonly registry = new StatementRegistry()
+  readonly #mostStatements: number
+
+  /** `mostStatements`: max_prepared_statements. */
+  constructor(settings: Partial<PoolSettings> = {}, mostStatements = 0) {
+    this.#mostStatements = mostStatements
     this.pool = new Pool<Link>({
       database: 'app',
       settings: { ...SETTINGS, server_lifetime: 3_600_000, ...settings },
@@ -171,13 +177,14 @@ export class SessionWorld {
       { query() {}, transaction() {} },
     )
     link.owner = this.pool
+    if (this.#mostStatements > 0) link.useStatements(new LinkStatements(this.registry, this.#mostStatements, () => undefined))
     this.backends.push({ link, transport })
     return link
   }
 
   /** A world whose credential is proven: one idle link. */
-  static async ready(settings: Partial<PoolSettings> = {}): Promise<SessionWorld> {
-    const world = new SessionWorld(settings)
+  static async ready(settings: Partial<PoolSettings> = {}, mostStatements = 0): Promise<SessionWorld> {
+    const world = new SessionWorld(settings, mostStatements)
     world.source.offer(1)
     await world.settle()
     return world

@@ -19,7 +19,7 @@ export interface World {
   direct(): Promise<RawClient>
 }
 
-export async function world(run: Scenario, poolSize = 1): Promise<World> {
+export async function world(run: Scenario, poolSize = 1, config: Record<string, unknown> = {}): Promise<World> {
   const postgres = await sharedPostgres()
   await postgres.sql(`DO $$ BEGIN CREATE ROLE ${USER} LOGIN PASSWORD '${PASSWORD}'; EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
   const database = await postgres.createDatabase()
@@ -32,7 +32,7 @@ export async function world(run: Scenario, poolSize = 1): Promise<World> {
   )
   const { host, port } = postgres
   const settings = { host, port, dbname: database, user: USER, password: PASSWORD, pool_size: poolSize }
-  const pglease = await run.pglease({ config: { databases: { app: settings } } })
+  const pglease = await run.pglease({ config: { ...config, databases: { app: settings } } })
   const kept = async (opening: Promise<RawClient>) => {
     const client = await opening
     run.defer(() => client.socket.destroy())
@@ -63,8 +63,13 @@ export async function replies(client: RawClient, messages: readonly Buffer[], re
 }
 
 /** Plays the steps, each by client number 0 or 1, over pglease and directly, and compares what each got. */
-export async function same(run: Scenario, steps: readonly (readonly [0 | 1, Step])[], poolSize = 1): Promise<string[][]> {
-  const it = await world(run, poolSize)
+export async function same(
+  run: Scenario,
+  steps: readonly (readonly [0 | 1, Step])[],
+  poolSize = 1,
+  config: Record<string, unknown> = {},
+): Promise<string[][]> {
+  const it = await world(run, poolSize, config)
   const play = async (clients: readonly RawClient[]) => {
     const traces: string[][] = []
     for (const [index, step] of steps) traces.push(await step(clients[index] as RawClient))

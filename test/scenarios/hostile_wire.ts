@@ -267,9 +267,9 @@ const AFTER_LOGIN: readonly Attack[] = [
     stays: true,
   },
   {
-    kind: 'a named statement',
-    bytes: () => login(parse('s', 'SELECT 1'), sync()),
-    answer: /C0A000\.Mnamed prepared statements/,
+    kind: 'a named statement of garbage',
+    bytes: () => login(parse('PGLEASE_1', '\xff SELECT'), sync()),
+    answer: /C42601\.M/,
     stays: true,
   },
   {

@@ -16,7 +16,7 @@ export interface PgbenchOptions {
   seconds: number
   seed: number
   clients?: number
-  protocol?: 'simple' | 'extended'
+  protocol?: 'simple' | 'extended' | 'prepared'
 }
 
 const PATIENCE_MS = 60_000

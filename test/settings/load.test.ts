@@ -82,7 +82,7 @@ http_port: ninety
 query_wait_timeout: 5 weeks
 auth_type: md5
 pool_mode: sesion
-max_prepared_statements: 100
+peer_id: 100
 server_tls_sslmode: verify
 databases:
   app: { host: db, vault_path: database/../creds/app, pool_size: many }
@@ -95,7 +95,7 @@ databases:
     lines(bad({ yaml, env })).map((line) => line.split(' | ').slice(0, 3).join(' | ')),
     [
       'listen_prot | file config.yaml:1 | is not a setting',
-      'max_prepared_statements | file config.yaml:6 | is not supported yet',
+      'peer_id | file config.yaml:6 | is not supported yet',
       'default_poolsize | PGLEASE_DEFAULT_POOLSIZE | is not a setting',
       'http_port | file config.yaml:2 | "ninety" is not a whole number',
       'query_wait_timeout | file config.yaml:3 | "5 weeks" is not a duration',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ASKED } from '../../src/wire/asked.ts'
-import { ANSWER, Ledger, type LedgerListener } from '../../src/wire/ledger.ts'
+import { ANSWER, Ledger, type LedgerListener, type NamedListener } from '../../src/wire/ledger.ts'
 import { type Effect, type ModelMessage, PostgresModel } from '../kit/postgres-model.ts'
 
 const SENT: Record<string, number> = {
@@ -21,9 +21,14 @@ const SENT: Record<string, number> = {
   '[p]': ASKED.inventedParse,
   '[x]': ASKED.inventedClose,
   '[Q]': ASKED.inventedQuery,
+  N: ASKED.parseNamed,
+  H: ASKED.parseHeld,
+  k: ASKED.closeNamed,
+  '[N]': ASKED.inventedParseNamed,
+  '[k]': ASKED.inventedCloseNamed,
 }
 
-class Listener implements LedgerListener {
+class Listener implements LedgerListener, NamedListener {
   readonly heard: string[] = []
   unnamedParsed(asked: number): void {
     this.heard.push(`parsed ${asked}`)
@@ -34,24 +39,28 @@ class Listener implements LedgerListener {
   unnamedSkipped(count: number): void {
     this.heard.push(`skipped ${count}`)
   }
+  namedAnswered(succeeded: boolean): void {
+    this.heard.push(succeeded ? 'done' : 'failed')
+  }
 }
 
 /**
  * Plays a conversation: `>Q` sends, `<C` answers (`<Z` is idle, `<ZT` in a transaction, `<ZE` in a failed one), `=settled`, `=owing`,
- * `=doubt` and `=cut` check. A reply with `~` must be swallowed, one with `!` must be a violation, all others are forwarded.
+ * `=doubt` and `=cut` check. A reply with `~` must be swallowed, one with `!` must be a violation, one with `+` becomes a ParseComplete, all others are forwarded.
  */
 function play(conversation: string): Listener {
   const ledger = new Ledger()
   const listener = new Listener()
   ledger.listener = listener
+  ledger.named = listener
   assert.ok(ledger.settled)
   for (const step of conversation.split(' ')) {
     const where = `at ${step} of ${conversation}`
     const word = step.slice(1)
     if (step.startsWith('>')) ledger.asked(SENT[word] ?? assert.fail(where))
     else if (step.startsWith('<')) {
-      const [, letter = '', status = 'I', mark] = /^(.)([ITE])?([~!])?$/.exec(word) ?? assert.fail(where)
-      const wanted = mark === '~' ? ANSWER.swallow : mark === '!' ? ANSWER.violation : ANSWER.forward
+      const [, letter = '', status = 'I', mark] = /^(.)([ITE])?([~!+])?$/.exec(word) ?? assert.fail(where)
+      const wanted = mark === '~' ? ANSWER.swallow : mark === '!' ? ANSWER.violation : mark === '+' ? ANSWER.parseComplete : ANSWER.forward
       assert.equal(ledger.answered(letter.charCodeAt(0), letter === 'Z' ? status.charCodeAt(0) : 0), wanted, where)
     } else {
       assert.equal(ledger.settled, word !== 'owing', where)
@@ -269,4 +278,17 @@ test('property: whatever a client sends, the ledger never settles early', () => 
     }),
     { numRuns: 10_000 },
   )
+})
+
+test('the outcome of each message of a named statement is told in order, and invented replies are swallowed', () => {
+  const heard = (conversation: string) => play(conversation).heard.join(' ')
+  assert.equal(heard('>N >B >E >S <1 <2 <C =owing <Z =settled'), 'done')
+  assert.equal(heard('>[k] >[N] >B >E >S <3~ <1~ <2 <C <Z =settled'), 'done done')
+  assert.equal(heard('>H >B >E >S <3+ <2 <C <Z =settled'), 'done')
+  assert.equal(heard('>k >S <3 <Z =settled'), 'done')
+  // an error of an invented Parse answers the message that needed it
+  assert.equal(heard('>[k] >[N] >B >E >[N] >S <3~ <E <Z =settled'), 'done failed failed')
+  assert.equal(heard('>B >H >k >S >N >S <E <Z =owing <1 <Z =settled'), 'failed failed done')
+  for (const sent of ['>N', '>[N]']) play(`${sent} <3!`)
+  for (const sent of ['>H', '>k', '>[k]']) play(`${sent} <1!`)
 })

@@ -1,0 +1,169 @@
+// Named prepared statements under pglease's own names: one per text and parameter types in a pool, and those that a link holds.
+import { HEADER_LENGTH, PARSE } from '../wire/codes.ts'
+import type { NamedListener } from '../wire/ledger.ts'
+import { close } from '../wire/pgprotocol.ts'
+
+const PREFIX = 'PGLEASE_'
+/** Never the name of a statement: their numbers begin with 1. */
+export const SPARE_NAME = `${PREFIX}0`
+const SPARE = Buffer.from(`${SPARE_NAME}\0`)
+
+/** Parse of `name`, a text with its zero; `rest` is the body behind the name: text and parameter types. */
+function parseMessage(name: Buffer, rest: Buffer): Buffer {
+  const whole = Buffer.allocUnsafeSlow(HEADER_LENGTH + name.length + rest.length)
+  whole[0] = PARSE
+  whole.writeUInt32BE(whole.length - 1, 1)
+  name.copy(whole, HEADER_LENGTH)
+  rest.copy(whole, HEADER_LENGTH + name.length)
+  return whole
+}
+
+const EMPTY_TEXT = Buffer.from([0, 0, 0])
+
+/** Parse of an empty query under `name` (in latin1, as names come), which no server refuses, in a failed transaction neither. */
+export const parseEmpty = (name: string): Buffer => parseMessage(Buffer.from(`${name}\0`, 'latin1'), EMPTY_TEXT)
+export const closeNamed = (name: string): Buffer => close('S', name)
+export const CLOSE_SPARE = closeNamed(SPARE_NAME)
+export const PARSE_SPARE = parseMessage(SPARE, EMPTY_TEXT)
+
+/** One text with its parameter types, shared by the sessions and links of a pool. */
+export class Statement {
+  readonly key: string
+  /** On the server, with its zero. */
+  readonly name: Buffer
+  readonly parse: Buffer
+  readonly close: Buffer
+  /** How many names of sessions and how many links have it. */
+  users = 0
+
+  constructor(key: string, number: number, rest: Buffer) {
+    this.key = key
+    this.name = Buffer.from(`${PREFIX}${number}\0`)
+    this.parse = parseMessage(this.name, rest)
+    this.close = closeNamed(`${PREFIX}${number}`)
+  }
+}
+
+/** The statements of one pool that a session or a link has. */
+export class StatementRegistry {
+  readonly #byKey = new Map<string, Statement>()
+  #last = 0
+
+  get size(): number {
+    return this.#byKey.size
+  }
+
+  /** The statement whose Parse has `rest` behind its name. */
+  find(rest: Buffer): Statement {
+    const key = rest.toString('latin1')
+    let statement = this.#byKey.get(key)
+    if (statement === undefined) {
+      statement = new Statement(key, ++this.#last, rest)
+      this.#byKey.set(key, statement)
+    }
+    return statement
+  }
+
+  retain(statement: Statement): void {
+    statement.users++
+  }
+
+  release(statement: Statement): void {
+    statement.users--
+    if (statement.users <= 0 && this.#byKey.get(statement.key) === statement) this.#byKey.delete(statement.key)
+  }
+}
+
+/** Who holds the link: its messages of named statements are answered in order. */
+export interface StatementsUser extends NamedListener {
+  /** The server forgot all prepared statements: the link is to be cleared, but for what was sent behind. */
+  allForgotten(): void
+}
+
+/** What one link holds, as it will be when the server has carried out all that was sent; the longest unused comes first. */
+export class LinkStatements implements NamedListener {
+  readonly registry: StatementRegistry
+  readonly #most: number
+  readonly #held = new Set<Statement>()
+  #newest: Statement | null = null
+  user: StatementsUser | null = null
+  /** A client's own name (in latin1) under which the server perhaps holds an empty query. */
+  ownName: string | null = null
+  /** There are statements under other names (SQL's PREPARE, a text too long to be kept): the link stays with its session. */
+  pinned = false
+  readonly #onPin: () => void
+
+  /** `most`: max_prepared_statements, above 0. `onPin` counts. */
+  constructor(registry: StatementRegistry, most: number, onPin: () => void) {
+    this.registry = registry
+    this.#most = most
+    this.#onPin = onPin
+  }
+
+  /** There are statements that the next session must not meet. */
+  get unclean(): boolean {
+    return this.pinned || this.ownName !== null
+  }
+
+  /** The link has to stay with its session. */
+  pin(): void {
+    if (this.pinned) return
+    this.pinned = true
+    this.#onPin()
+  }
+
+  get size(): number {
+    return this.#held.size
+  }
+
+  has(statement: Statement): boolean {
+    return this.#held.has(statement)
+  }
+
+  /** It is used now. */
+  touch(statement: Statement): void {
+    if (statement === this.#newest) return
+    this.#held.delete(statement)
+    this.#held.add(statement)
+    this.#newest = statement
+  }
+
+  /** The one to be closed before another is prepared; null while there is room. */
+  get surplus(): Statement | null {
+    if (this.#held.size < this.#most) return null
+    for (const oldest of this.#held) return oldest
+    return null
+  }
+
+  add(statement: Statement): void {
+    if (!this.#held.has(statement)) this.registry.retain(statement)
+    this.#held.add(statement)
+    this.#newest = statement
+  }
+
+  remove(statement: Statement): void {
+    if (!this.#held.delete(statement)) return
+    if (this.#newest === statement) this.#newest = null
+    this.registry.release(statement)
+  }
+
+  namedAnswered(succeeded: boolean): void {
+    this.user?.namedAnswered(succeeded)
+  }
+
+  /** The server dropped all (DEALLOCATE ALL, DISCARD ALL). */
+  forgetAll(): void {
+    this.pinned = false
+    if (this.user === null) {
+      this.ownName = null
+      this.clear()
+    } else this.user.allForgotten()
+  }
+
+  /** The link is over. */
+  clear(): void {
+    for (const statement of this.#held) this.registry.release(statement)
+    this.#held.clear()
+    this.#newest = null
+  }
+}

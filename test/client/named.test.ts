@@ -1,0 +1,253 @@
+// Named statements over shared links, against a model of how PostgreSQL keeps them: each session gets what a link of its own would give.
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { NamedServer } from '../kit/named-server.ts'
+import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
+import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { arrivals } from '../kit/splits.ts'
+
+const NAMES = ['a', 'b', 'c'] as const
+const MESSAGES: Record<string, () => Buffer> = {
+  ...Object.fromEntries(
+    NAMES.flatMap((name, index): [string, () => Buffer][] => [
+      [`parse ${name}`, () => parse(name, `text ${index}`)],
+      [`parse ${name} as other`, () => parse(name, `text ${(index + 1) % NAMES.length}`)],
+      [`failing parse ${name}`, () => parse(name, `fail ${index}`)],
+      [`bind ${name}`, () => bind('', name)],
+      [`describe ${name}`, () => describeStatement(name)],
+      [`close ${name}`, () => closeStatement(name)],
+      [`deallocate ${name}`, () => query(`DEALLOCATE ${name}`)],
+    ]),
+  ),
+  'parse unnamed': () => parse('', 'text unnamed'),
+  'bind unnamed': () => bind('', ''),
+  execute: () => execute(),
+  missing: () => execute('missing'),
+  sync: () => sync(),
+  query: () => query('text query'),
+  'failing query': () => query('fail query'),
+  begin: () => query('begin'),
+  commit: () => query('commit'),
+  'deallocate all': () => query('DEALLOCATE ALL'),
+}
+
+/** What drivers send together. */
+const PARTS: readonly (readonly string[])[] = [
+  ...NAMES.flatMap((name) => [
+    [`parse ${name}`, `describe ${name}`, 'sync'],
+    [`parse ${name}`, `bind ${name}`, 'execute', 'sync'],
+    [`parse ${name} as other`, 'sync'],
+    [`failing parse ${name}`, 'sync'],
+    [`bind ${name}`, 'execute', 'sync'],
+    [`bind ${name}`, 'execute', 'sync'],
+    [`bind ${name}`, 'execute', 'sync'],
+    [`close ${name}`, 'sync'],
+    [`close ${name}`, `parse ${name}`, 'sync'],
+    ['missing', `parse ${name}`, 'sync'],
+    ['missing', `close ${name}`, 'sync'],
+    ['missing', `bind ${name}`, 'sync'],
+    [`deallocate ${name}`],
+  ]),
+  ['parse a', 'parse b', 'parse c', 'bind a', 'execute', 'bind b', 'execute', 'bind c', 'execute', 'sync'],
+  ['parse unnamed', 'bind unnamed', 'execute', 'sync'],
+  ['query'],
+  ['failing query'],
+  ['begin'],
+  ['commit'],
+  ['deallocate all'],
+]
+
+interface Conversation {
+  /** For each client the names of its messages. */
+  readonly scripts: readonly (readonly string[])[]
+  /** Who moves next: a client sends some messages; a server answers one message, or all that it has. */
+  readonly moves: readonly { readonly what: 'send' | 'one' | 'all'; readonly who: number; readonly count: number }[]
+}
+
+const CLIENTS = 3
+const LINKS = 2
+
+/** Every script ends settled: its last batch is synced, its transaction over. */
+const bytesOf = (script: readonly string[]): Buffer[] =>
+  [...script, 'sync', 'commit'].map((name) => MESSAGES[name]?.() ?? assert.fail(name))
+
+function direct(messages: readonly Buffer[]): Buffer {
+  const server = new NamedServer()
+  server.receive(Buffer.concat(messages))
+  const answers: Buffer[] = []
+  for (let answer = server.step(); answer !== undefined; answer = server.step()) answers.push(answer)
+  return Buffer.concat(answers)
+}
+
+/** Plays the scripts over shared links; what each client received. */
+async function pooled({ scripts, moves }: Conversation, most: number): Promise<Buffer[]> {
+  const world = await SessionWorld.ready({ pool_size: LINKS }, most)
+  const clients: TestClient[] = scripts.map(() => world.client())
+  const servers: NamedServer[] = []
+  const left = scripts.map(bytesOf)
+  const send = (index: number, count: number) => {
+    const messages = left[index]?.splice(0, count) ?? []
+    if (messages.length > 0) clients[index]?.send(...messages)
+    return messages.length > 0
+  }
+  const answer = (index: number) => {
+    const backend = world.backends[index]
+    if (backend === undefined) return false
+    servers[index] ??= new NamedServer()
+    const server = servers[index]
+    server.receive(backend.transport.take())
+    const bytes = server.step()
+    if (bytes !== undefined) backend.link.data(bytes)
+    return bytes !== undefined
+  }
+  for (const { what, who, count } of moves) {
+    if (what === 'send') send(who % CLIENTS, count)
+    else if (what === 'one') answer(who % LINKS)
+    else while (answer(who % LINKS)) await world.settle()
+    await world.settle()
+  }
+  for (let moved = true; moved; ) {
+    moved = false
+    for (let index = 0; index < CLIENTS; index++) moved = send(index, 1) || moved
+    for (let index = 0; index < LINKS; index++) moved = answer(index) || moved
+    await world.settle()
+  }
+  for (const { session } of clients) assert.equal(session.state, 'idle')
+  // what a link holds is what its server has, and nothing else is kept
+  for (const [index, { link }] of world.backends.entries()) {
+    const names = [...(servers[index]?.statements.keys() ?? [])].filter((name) => /^PGLEASE_[1-9]/.test(name))
+    assert.equal(link.statements?.size ?? 0, names.length, `link ${index}: ${names}`)
+    assert.ok(names.length <= most)
+  }
+  for (const { session } of clients) session.end()
+  for (const { link } of world.backends) link.statements?.clear()
+  assert.equal(world.registry.size, 0)
+  return clients.map((client) => client.transport.take())
+}
+
+/**
+ * Behind a duplicate name the server has a statement of that name until the link is released, which a DEALLOCATE in the same stretch would
+ * find (PostgreSQL would not): the two do not come together.
+ */
+const SETS: Record<string, (part: readonly string[]) => boolean> = {
+  'with duplicates': (part) => !part.some((name) => /^deallocate \w$/.test(name)),
+  'with DEALLOCATE': (part) => !part.some((name, index) => /parse \w( as other)?$/.test(name) && !part[index - 1]?.startsWith('close')),
+}
+
+const conversations = (allowed: (part: readonly string[]) => boolean) => {
+  const parts = PARTS.filter(allowed)
+  const part = fc.oneof(
+    { weight: 5, arbitrary: fc.constantFrom(...parts) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .constantFrom(...Object.keys(MESSAGES).filter((name) => !/query|begin|commit|deallocate/.test(name) && allowed([name])))
+        .map((name) => [name]),
+    },
+  )
+  const script = fc.array(part, { maxLength: 12, size: 'max' }).map((chosen) => chosen.flat())
+  const move = fc.record({
+    what: fc.constantFrom('send' as const, 'one' as const, 'all' as const),
+    who: fc.nat({ max: CLIENTS * LINKS - 1 }),
+    count: fc.integer({ min: 1, max: 6 }),
+  })
+  return fc.record({
+    scripts: fc.array(script, { minLength: CLIENTS, maxLength: CLIENTS }),
+    moves: fc.array(move, { maxLength: 60, size: 'max' }),
+  })
+}
+
+for (const [set, allowed] of Object.entries(SETS)) {
+  for (const most of [1, 2, 100]) {
+    test(`property: each session gets what a connection of its own gives (${set}, max_prepared_statements ${most})`, async () => {
+      await fc.assert(
+        fc.asyncProperty(conversations(allowed), async (conversation) => {
+          const got = await pooled(conversation, most)
+          for (const [index, script] of conversation.scripts.entries()) {
+            assert.equal(String(got[index]), String(direct(bytesOf(script))), `client ${index}: ${script}`)
+          }
+        }),
+        { numRuns: 300 },
+      )
+    })
+  }
+}
+
+test('messages with a name arrive under the pool’s, however they are cut, and their neighbours in the same write', async () => {
+  const sent = [
+    parse('mine', 'SELECT $1'),
+    describeStatement('mine'),
+    bind('p', 'mine', ['x']),
+    execute('p'),
+    closeStatement('mine'),
+    sync(),
+  ]
+  const wanted = [
+    parse('PGLEASE_1', 'SELECT $1'),
+    describeStatement('PGLEASE_1'),
+    bind('p', 'PGLEASE_1', ['x']),
+    execute('p'),
+    closeStatement('mine'),
+    sync(),
+  ]
+  for (const chunks of arrivals(Buffer.concat(sent))) {
+    const world = await SessionWorld.ready({}, 10)
+    const client = world.client()
+    for (const chunk of chunks) client.session.data(chunk)
+    const { transport } = world.backend()
+    if (chunks.length === 1) assert.equal(transport.writes.length, 1)
+    assert.deepEqual(transport.take(), Buffer.concat(wanted))
+    world.answer(0, reply('1 t n 2 D C 3 Z'))
+    assert.equal(client.transport.letters(), '1tn2DC3Z')
+    assert.equal(client.session.state, 'idle')
+  }
+})
+
+test('a Parse of what the link holds costs the server a Close, whose answer becomes the ParseComplete, at every split', async () => {
+  for (const chunks of arrivals(reply('3 2 D C Z'))) {
+    const world = await SessionWorld.ready({}, 10)
+    const [first, second] = [world.client(), world.client()]
+    first.send(parse('a', 'SELECT 1'), sync())
+    world.answer(0, reply('1 Z'))
+    world.backend().transport.take()
+    second.send(parse('b', 'SELECT 1'), bind('', 'b'), execute(), sync())
+    assert.deepEqual(
+      world.backend().transport.take(),
+      Buffer.concat([closeStatement('PGLEASE_0'), bind('', 'PGLEASE_1'), execute(), sync()]),
+    )
+    for (const chunk of chunks) world.backend().link.data(chunk)
+    assert.equal(second.transport.letters(), '12DCZ')
+    assert.equal(second.session.state, 'idle')
+  }
+})
+
+test('a Bind longer than what is kept streams under the pool’s name', async () => {
+  const world = await SessionWorld.ready({}, 10)
+  const client = world.client()
+  const value = 'x'.repeat(300_000)
+  client.send(parse('a', 'SELECT $1'), sync())
+  world.answer(0, reply('1 Z'))
+  world.backend().transport.take()
+  const bytes = Buffer.concat([bind('', 'a', [value]), execute(), sync()])
+  for (let at = 0; at < bytes.length; at += 50_000) client.session.data(bytes.subarray(at, at + 50_000))
+  assert.deepEqual(world.backend().transport.take(), Buffer.concat([bind('', 'PGLEASE_1', [value]), execute(), sync()]))
+})
+
+test('a link that dies owes nothing more: what it did not confirm is not there', async () => {
+  const world = await SessionWorld.ready({ pool_size: 1 }, 10)
+  const client = world.client()
+  client.send(parse('a', 'SELECT 1'), sync())
+  world.answer(0, reply('1 Z'))
+  client.send(parse('b', 'SELECT 2'), sync())
+  world.backend().link.close({ kind: 'closed' } as never)
+  client.transport.take()
+  await world.settle()
+  client.send(bind('', 'a'), execute(), bind('', 'b'), execute(), sync())
+  await world.settle()
+  const sent = world.backends.at(-1)?.transport.take() ?? assert.fail()
+  assert.deepEqual(
+    sent,
+    Buffer.concat([parse('PGLEASE_1', 'SELECT 1'), bind('', 'PGLEASE_1'), execute(), bind('', 'b'), execute(), sync()]),
+  )
+})

@@ -1,0 +1,99 @@
+// A model of how PostgreSQL keeps prepared statements, named and unnamed: one connection that answers message by message.
+import { int16, int32 } from './raw-messages.ts'
+import { wireMessage } from './scripted-server.ts'
+import { reply } from './session-world.ts'
+
+/** Texts: `fail…` fails, '' is the empty query; Queries also `begin`, `commit`, `DEALLOCATE …` and `PREPARE "…" …`. */
+export class NamedServer {
+  readonly statements = new Map<string, string>()
+  #portal: string | undefined
+  #status = 'I'
+  #skipping = false
+  #bytes = Buffer.alloc(0)
+
+  receive(bytes: Buffer): void {
+    this.#bytes = Buffer.concat([this.#bytes, bytes])
+  }
+
+  /** Carries out one message; its answer, or undefined when there is none. */
+  step(): Buffer | undefined {
+    if (this.#bytes.length < 5) return undefined
+    const end = 1 + this.#bytes.readInt32BE(1)
+    if (this.#bytes.length < end) return undefined
+    const message = this.#bytes.subarray(0, end)
+    this.#bytes = this.#bytes.subarray(end)
+    return this.#answer(message.toString('latin1', 0, 1), message.toString('latin1', 5).split('\0'))
+  }
+
+  #answer(type: string, texts: readonly string[]): Buffer {
+    if (type === 'S') {
+      this.#skipping = false
+      if (this.#status === 'I') this.#portal = undefined
+      return reply(`Z${this.#status}`)
+    }
+    if (this.#skipping || type === 'X') return Buffer.alloc(0)
+    const [first = '', second = ''] = texts
+    switch (type) {
+      case 'Q':
+        return this.#query(first)
+      case 'P':
+        return this.#parse(first, second)
+      case 'B':
+        return this.#use(second, () => {
+          this.#portal = this.statements.get(second)
+          return reply('2')
+        })
+      case 'D':
+        return this.#use(first.slice(1), () => reply('t n'))
+      case 'C':
+        if (first.startsWith('S')) this.statements.delete(first.slice(1))
+        return reply('3')
+      default:
+        if (this.#portal === undefined) return this.#fail('34000')
+        return this.#status === 'E' ? this.#fail('25P02') : Buffer.concat([row(this.#portal), this.#carryOut(this.#portal)])
+    }
+  }
+
+  #parse(name: string, text: string): Buffer {
+    if (name === '') this.statements.delete('')
+    if (text.startsWith('fail')) return this.#fail('42601')
+    if (this.#status === 'E' && text !== '') return this.#fail('25P02')
+    if (this.statements.has(name)) return this.#fail('42P05')
+    this.statements.set(name, text)
+    return reply('1')
+  }
+
+  #use(name: string, then: () => Buffer): Buffer {
+    if (!this.statements.has(name)) return this.#fail('26000')
+    return this.#status === 'E' ? this.#fail('25P02') : then()
+  }
+
+  #query(text: string): Buffer {
+    this.#portal = undefined
+    this.statements.delete('')
+    const refused = text.startsWith('fail') || (this.#status === 'E' && text !== 'commit')
+    const answer = refused ? reply('E') : this.#carryOut(text)
+    if (answer[0] === 0x45 && this.#status === 'T') this.#status = 'E'
+    return Buffer.concat([answer, reply(`Z${this.#status}`)])
+  }
+
+  /** The end of a statement's answer; an error's status is the caller's. */
+  #carryOut(text: string): Buffer {
+    const [word = '', name = ''] = text.split(' ')
+    if (text === 'begin' && this.#status === 'I') this.#status = 'T'
+    if (text === 'commit') this.#status = 'I'
+    if (text === 'DEALLOCATE ALL') this.statements.clear()
+    else if (word === 'DEALLOCATE' && !this.statements.delete(plain(name))) return reply('E', '26000')
+    if (word === 'PREPARE') this.statements.set(plain(name), text)
+    return wireMessage('C', `${text === 'DEALLOCATE ALL' ? text : word}\0`)
+  }
+
+  #fail(sqlstate: string): Buffer {
+    this.#skipping = true
+    if (this.#status === 'T') this.#status = 'E'
+    return reply('E', sqlstate)
+  }
+}
+
+const plain = (name: string): string => name.replaceAll('"', '')
+const row = (text: string): Buffer => wireMessage('D', Buffer.concat([int16(1), int32(Buffer.byteLength(text)), Buffer.from(text)]))
