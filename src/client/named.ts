@@ -16,8 +16,8 @@ import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
 import { KEPT_LIMIT, STATEMENT } from './unnamed.ts'
 
-/** What a message changes once the server has carried it out; nothing: of a link's own name. */
-type Change = 'nothing' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
+/** What a message changes once the server has carried it out; nothing: of a link's own name; own: of a name in `#ownNames`. */
+type Change = 'nothing' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
 
 interface Step {
   change: Change
@@ -42,6 +42,8 @@ export function usesName(type: number, buffer: Buffer, body: number): boolean {
  */
 export class NamedStatements implements StatementsUser {
   readonly #names = new Map<string, Statement>()
+  /** Names that the server knows as the client says them: their texts are too long to be kept, and the link stays with the session. */
+  readonly #ownNames = new Set<string>()
   /** Of the messages that are not answered, oldest first. */
   #steps: Step[] = []
   #failed: Step[] = []
@@ -52,7 +54,7 @@ export class NamedStatements implements StatementsUser {
 
   /** There are names, or what failed or is not answered yet may bring some back. */
   get any(): boolean {
-    return this.#names.size > 0 || this.#failed.length > 0 || this.#steps.length > 0
+    return this.#names.size > 0 || this.#failed.length > 0 || this.#ownNames.size > 0 || this.#steps.length > 0
   }
 
   has(name: string): boolean {
@@ -93,6 +95,7 @@ export class NamedStatements implements StatementsUser {
   reset(): void {
     this.#failed.push(...this.#steps)
     this.#steps = []
+    this.#ownNames.clear()
     this.detach()
   }
 
@@ -126,6 +129,7 @@ export class NamedStatements implements StatementsUser {
     const nameEnd = buffer.indexOf(0, nameStart)
     if (nameEnd < 0) return asIs(ledger, kind, position)
     const name = buffer.toString('latin1', nameStart, nameEnd)
+    if (this.#ownNames.has(name)) return asIs(ledger, kind, position)
     if (kind === ASKED.parse) return this.#parse(link, ledger, buffer, position, nameEnd, name, out)
     const statement = this.#names.get(name)
     if (kind === ASKED.close) return this.#close(ledger, kind, position, name, statement)
@@ -155,6 +159,7 @@ export class NamedStatements implements StatementsUser {
   allForgotten(): void {
     this.#undo()
     this.#link?.clear()
+    this.#ownNames.clear()
     // what was sent behind may include it
     if (this.#link !== null && this.#steps.length === 0) this.#link.ownName = null
     for (const name of [...this.#names.keys()]) this.#unname(name)
@@ -164,6 +169,10 @@ export class NamedStatements implements StatementsUser {
 
   #replay(step: Step): void {
     const { change, name, statement } = step
+    if (change === 'own') {
+      this.#ownNames.add(name)
+      this.#link?.pin()
+    }
     if (statement === null) return
     if (change === 'name' || change === 'nameAndHold') this.#name(name, statement)
     if (change === 'hold' || change === 'nameAndHold') this.#link?.add(statement)
@@ -175,13 +184,15 @@ export class NamedStatements implements StatementsUser {
 
   #parse(link: LinkStatements, ledger: Ledger, buffer: Buffer, position: number, nameEnd: number, name: string, out: Assembly): number {
     const end = position + 1 + lengthAt(buffer, position + 1)
-    if (end > buffer.length || end - position > KEPT_LIMIT) {
-      link.pin()
-      return asIs(ledger, ASKED.parse, position)
-    }
     if (this.#names.has(name)) {
       this.#refuseDuplicate(link, ledger, name, out)
       return asIs(ledger, ASKED.parse, position)
+    }
+    if (end > buffer.length || end - position > KEPT_LIMIT) {
+      link.pin()
+      this.#ownNames.add(name)
+      this.#steps.push({ change: 'own', name, statement: null })
+      return asIs(ledger, ASKED.parseNamed, position)
     }
     const statement = link.registry.find(buffer.subarray(nameEnd + 1, end))
     const held = link.has(statement)
@@ -248,6 +259,7 @@ export class NamedStatements implements StatementsUser {
   #undo(): void {
     for (let step = this.#failed.pop(); step !== undefined; step = this.#failed.pop()) {
       const { change, name, statement } = step
+      if (change === 'own') this.#ownNames.delete(name)
       if (statement === null) continue
       if (change === 'name' || change === 'nameAndHold') this.#unname(name)
       if (change === 'hold' || change === 'nameAndHold') this.#link?.remove(statement)

@@ -117,7 +117,48 @@ const KINDS: readonly ((random: Random) => Item[])[] = [
   (random) => [['FunctionCall', functionCall(pick(random, [882, 1]), pick(random, [['a '], []]))]],
 ]
 
-interface Conversation {
+const NAMES = ['a', 'b', 'c']
+
+/** Named statements: made, used with matching and other parameters, described, closed, all of them dropped. */
+const NAMED_KINDS: readonly ((random: Random) => Item[])[] = [
+  (random) => {
+    const [name, sql] = [pick(random, NAMES), pick(random, STATEMENTS)]
+    return [[`Parse ${name}: ${sql.slice(0, 30)}`, parse(name, sql)]]
+  },
+  (random) => {
+    const [name, values] = [pick(random, NAMES), pick(random, [[], [], ['5'], ['x']])]
+    return [[`Bind ${name} (${values})`, bind(pick(random, ['', '', 'p']), name, values)], ...perhaps(random, 0.8, ['Execute', execute()])]
+  },
+  (random) => {
+    const name = pick(random, NAMES)
+    return [[`Describe ${name}`, describeStatement(name)]]
+  },
+  (random) => {
+    const name = pick(random, NAMES)
+    return [[`Close ${name}`, closeStatement(name)]]
+  },
+  (random) => {
+    const [name, sql] = [pick(random, NAMES), pick(random, STATEMENTS)]
+    const whole: Item[] = [
+      [`Parse ${name}: ${sql.slice(0, 30)}`, parse(name, sql)],
+      [`Describe ${name}`, describeStatement(name)],
+      ['Sync', sync()],
+      [`Bind ${name}`, bind('', name, sql.includes('$1') ? ['7'] : [])],
+      ['Execute', execute()],
+      ['Sync', sync()],
+    ]
+    return random() < 0.5 ? [[`Close ${name}`, closeStatement(name)], ...whole] : whole
+  },
+  (random) => {
+    const sql = pick(random, ['DEALLOCATE ALL', 'DISCARD ALL', 'DISCARD ALL'])
+    return [
+      ['Sync', sync()],
+      [`Query ${sql}`, query(sql)],
+    ]
+  },
+]
+
+export interface Conversation {
   names: string
   chunks: Buffer[]
   marker: string
@@ -143,9 +184,10 @@ function separated(items: readonly Item[]): Item[] {
 }
 
 /** Up to 12 random steps, then whatever brings the session back to idle, cut into a few writes. */
-function conversation(random: Random, round: number): Conversation {
+export function conversation(random: Random, round: number, named = false): Conversation {
   const marker = `end of ${round}`
-  const items = separated(Array.from({ length: 1 + Math.floor(random() * 12) }, () => pick(random, KINDS)(random)).flat())
+  const kinds = named ? [...KINDS, ...NAMED_KINDS] : KINDS
+  const items = separated(Array.from({ length: 1 + Math.floor(random() * 12) }, () => pick(random, kinds)(random)).flat())
   items.push(['Sync', sync()], ['Query', query('')], ['Query ROLLBACK', query('ROLLBACK')], ['Query', query(`SELECT '${marker}'`)])
   const whole = Buffer.concat(items.map(([, bytes]) => bytes))
   const cuts = Array.from({ length: Math.floor(random() * 4) }, () => Math.floor(random() * whole.length)).sort((a, b) => a - b)
@@ -153,8 +195,8 @@ function conversation(random: Random, round: number): Conversation {
   return { names: items.map(([name]) => name).join(' | '), chunks, marker }
 }
 
-/** The replies but for ParameterStatus, which a link may have told before. */
-async function converse(client: RawClient, { chunks, marker }: Conversation): Promise<string> {
+/** The replies but for ParameterStatus, which a link may have told before, and for the names of statements, which are the pool's. */
+export async function converse(client: RawClient, { chunks, marker }: Conversation): Promise<string> {
   for (const chunk of chunks) {
     client.send(chunk)
     for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
@@ -168,7 +210,7 @@ async function converse(client: RawClient, { chunks, marker }: Conversation): Pr
   }
   return lines
     .filter((line) => !line.startsWith('ParameterStatus'))
-    .map((line) => line.replace(/x{50,}|y{50,}/g, '~'))
+    .map((line) => line.replace(/x{50,}|y{50,}/g, '~').replace(/prepared statement "\w*"/, 'prepared statement ~'))
     .join('\n')
 }
 

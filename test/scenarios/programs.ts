@@ -1,0 +1,122 @@
+// Scenario: random programs of client messages, of several sessions over fewer links, are answered as by PostgreSQL itself.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { type AcceptContext, atLeast, exactly, type Figure, seeded, told } from '../../scripts/lib/accept_line.ts'
+import { poll } from '../kit/child.ts'
+import { type FixedDatabase, fixedDatabase } from '../kit/fixed-database.ts'
+import type { RawClient } from '../kit/raw-client.ts'
+import { type Conversation, conversation, converse } from './conversations.ts'
+
+const SESSIONS = 6
+const LINKS = 3
+/** Fewer than the texts in use: statements are evicted and prepared anew all the time. */
+const STATEMENTS_PER_LINK = 4
+const ENDED = 'the connection ended'
+const CORPUS = resolve(import.meta.dirname, '../corpus')
+
+export interface ProgramsOptions {
+  readonly durationMs: number
+  /** Keep what fails in test/corpus/. */
+  readonly keep?: boolean
+}
+
+interface Failure {
+  readonly seed: number
+  readonly session: number
+  readonly round: number
+  readonly names: string
+  readonly direct: string
+  readonly pooled: string
+}
+
+class Programs {
+  readonly failures: Failure[] = []
+  rounds = 0
+  /** PostgreSQL itself ended a session, as all of them when one of its processes fails: nothing to compare. */
+  crashes = 0
+  readonly #app: FixedDatabase
+  readonly #seed: number
+  readonly #endMs: number
+  readonly #keep: boolean
+
+  constructor(app: FixedDatabase, seed: number, { durationMs, keep = false }: ProgramsOptions) {
+    this.#app = app
+    this.#seed = seed
+    this.#endMs = performance.now() + durationMs
+    this.#keep = keep
+  }
+
+  /** Says the same to pglease and to PostgreSQL until the time is over or an answer differs. Statements live on from one program to the next. */
+  async session(number: number): Promise<void> {
+    const random = seeded(this.#seed + number)
+    let [direct, pooled] = await this.#connect()
+    for (let round = 0; performance.now() < this.#endMs && this.failures.length === 0; round++) {
+      const program = conversation(random, round, true)
+      const [expected, got] = [await converse(direct, program), await converse(pooled, program)]
+      this.rounds++
+      if (expected.includes(ENDED)) {
+        this.crashes++
+        ;[direct, pooled] = await this.#connect()
+        continue
+      }
+      if (!sameAnswers(expected, got)) this.#failed(number, round, program, expected, got)
+    }
+  }
+
+  /** A direct client and one through pglease, as soon as the server takes clients. */
+  async #connect(): Promise<[RawClient, RawClient]> {
+    const { user, password } = this.#app
+    const direct = await poll('PostgreSQL takes clients', () => this.#app.direct({ user, password }).catch(() => undefined))
+    return [direct, await this.#app.raw()]
+  }
+
+  #failed(session: number, round: number, program: Conversation, direct: string, pooled: string): void {
+    const failure: Failure = { seed: this.#seed, session, round, names: program.names, direct, pooled }
+    this.failures.push(failure)
+    if (!this.#keep) return
+    mkdirSync(CORPUS, { recursive: true })
+    const chunks = program.chunks.map((chunk) => chunk.toString('base64'))
+    const file = join(CORPUS, `program-${this.#seed}-${session}-${round}.json`)
+    writeFileSync(file, `${JSON.stringify({ ...failure, chunks }, undefined, 2)}\n`)
+  }
+}
+
+/** The replies up to each ReadyForQuery. */
+const rounds = (lines: string): string[] => lines.split(/(?<=^ReadyForQuery [ITE])\n/m)
+
+/**
+ * Excluded: in a failed transaction a server refuses a Parse (25P02), also of a statement that the link lacks and that PostgreSQL itself
+ * would describe.
+ */
+function sameAnswers(direct: string, pooled: string): boolean {
+  const [wanted, got] = [rounds(direct), rounds(pooled)]
+  if (wanted.length !== got.length) return false
+  return wanted.every((round, at) => {
+    const refused = at > 0 && wanted[at - 1]?.endsWith('ReadyForQuery E') && got[at]?.includes("C='25P02'")
+    return round === got[at] || (refused === true && round.endsWith('ReadyForQuery E') && got[at]?.endsWith('ReadyForQuery E'))
+  })
+}
+
+const shown = ({ seed, session, round, names, direct, pooled }: Failure): string =>
+  `seed ${seed}, session ${session}, program ${round}: ${names}\n--- PostgreSQL\n${direct}\n--- pglease\n${pooled}`
+
+export async function randomPrograms(
+  { scenario, seed, say }: Pick<AcceptContext, 'scenario' | 'seed' | 'say'>,
+  options: ProgramsOptions,
+): Promise<Figure[]> {
+  const app = await fixedDatabase(scenario, {
+    settings: { max_prepared_statements: STATEMENTS_PER_LINK },
+    facts: { pool_size: LINKS },
+    sql: 'CREATE TABLE t (a int); GRANT ALL ON t TO app',
+  })
+  say(`random programs for ${options.durationMs / 1000} s: ${SESSIONS} sessions over ${LINKS} server connections, seed ${seed}`)
+  const programs = new Programs(app, seed, options)
+  await Promise.all(Array.from({ length: SESSIONS }, (_, number) => programs.session(number)))
+  const [failure] = programs.failures
+  return [
+    exactly('programs answered otherwise than by PostgreSQL', failure === undefined ? 0 : shown(failure), 0),
+    told('sessions that PostgreSQL itself ended', programs.crashes),
+    atLeast('programs', programs.rounds, options.durationMs / 1000),
+    exactly('lines of the log that say a mistake of pglease', app.pglease.logged('bug').length, 0),
+  ]
+}
