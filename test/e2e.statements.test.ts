@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import pg from 'pg'
 import postgres from 'postgres'
 import { fixedDatabase } from './kit/fixed-database.ts'
+import type { RawClient } from './kit/raw-client.ts'
 import {
   bind,
   closePortal,
@@ -230,3 +231,43 @@ scenario('drivers that prepare by name: pg and postgres.js, with more statements
     }
   })
 })
+
+scenario(
+  'a result type that changes is told once to each session that knew the old one, and never to a new one behind that',
+  async (it) => {
+    const there = await world(it, 2)
+    const [first, second, other] = [await there.pooled(), await there.pooled(), await there.pooled()]
+    const text = 'SELECT * FROM t'
+    const both = async (what: Step, clients: readonly [RawClient, RawClient]) => {
+      for (const client of clients) await ask(query('BEGIN'))(client)
+      for (const client of clients) await what(client)
+      for (const client of clients) await ask(query('COMMIT'))(client)
+    }
+    await prepared('s', text)(first)
+    await prepared('mine', text)(second)
+    // both links hold it
+    await both(ask(query('SELECT 1')), [first, second])
+    for (const [client, name] of [
+      [first, 's'],
+      [second, 'mine'],
+    ] as const)
+      await ask(query('BEGIN'), ...[])(client).then(() => run(name)(client))
+    for (const client of [first, second]) await ask(query('COMMIT'))(client)
+    await ask(query('ALTER TABLE t ADD c int'))(other)
+    await ask(query("INSERT INTO t VALUES (1, 'x', 7)"))(other)
+    assert.match(String(await run('s')(first)), /C='0A000' M='cached plan must not change result type'/)
+    assert.ok((await run('s')(first)).includes("DataRow '1' 'x' '7'"))
+    await both(
+      async (client) => {
+        const name = client === other ? 'new' : 's'
+        if (client === other) assert.match(String(await prepared('new', text)(client)), /RowDescription [^,]*'c':23/)
+        const got = await run(name)(client)
+        assert.ok(got.includes("DataRow '1' 'x' '7'"), String(got))
+        return got
+      },
+      [first, other],
+    )
+    assert.match(String(await run('mine')(second)), /C='0A000'/)
+    assert.ok((await run('mine')(second)).includes("DataRow '1' 'x' '7'"))
+  },
+)

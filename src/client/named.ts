@@ -17,7 +17,7 @@ import type { Assembly } from './assembly.ts'
 import { KEPT_LIMIT, STATEMENT } from './unnamed.ts'
 
 /** What a message changes once the server has carried it out; nothing: of a link's own name; own: of a name in `#ownNames`. */
-type Change = 'nothing' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
+type Change = 'nothing' | 'use' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
 
 interface Step {
   change: Change
@@ -49,12 +49,16 @@ export class NamedStatements implements StatementsUser {
   #failed: Step[] = []
   #link: LinkStatements | null = null
   #registry: StatementRegistry | null = null
+  /** How many of the steps change something. */
+  #changing = 0
+  /** The step of each name's Bind and Describe, so that they allocate nothing. */
+  readonly #uses = new Map<string, Step>()
   /** What was sent and is past its Sync, or a Query, may yet change names or links. */
   #unsure = false
 
   /** There are names, or what failed or is not answered yet may bring some back. */
   get any(): boolean {
-    return this.#names.size > 0 || this.#failed.length > 0 || this.#ownNames.size > 0 || this.#steps.length > 0
+    return this.#names.size > 0 || this.#failed.length > 0 || this.#ownNames.size > 0 || this.#changing > 0
   }
 
   has(name: string): boolean {
@@ -96,6 +100,7 @@ export class NamedStatements implements StatementsUser {
     this.#failed.push(...this.#steps)
     this.#steps = []
     this.#ownNames.clear()
+    this.#changing = 0
     this.detach()
   }
 
@@ -108,7 +113,7 @@ export class NamedStatements implements StatementsUser {
 
   /** A Sync or Query is about to be forwarded. */
   passed(kind: number): void {
-    if (kind === ASKED.query ? this.any : this.#steps.length > 0) this.#unsure = true
+    if (kind === ASKED.query ? this.any : this.#changing > 0) this.#unsure = true
   }
 
   /** The next message of a named statement has to wait until nothing is owed. */
@@ -139,21 +144,23 @@ export class NamedStatements implements StatementsUser {
       return asIs(ledger, kind, position)
     }
     if (link.has(statement)) link.touch(statement)
-    else {
+    else if (!statement.retired) {
       this.#makeRoom(link, ledger, out)
       link.add(statement)
       this.#invent(ledger, ASKED.inventedParseNamed, { change: 'hold', name, statement }, statement.parse, out)
     }
-    ledger.asked(kind)
+    this.#steps.push(this.#use(name, statement))
+    ledger.asked(kind === ASKED.bind ? ASKED.bindNamed : ASKED.describeNamed)
     rename(buffer, position, nameStart, nameEnd, statement, out)
     return nameEnd + 1
   }
 
   namedAnswered(succeeded: boolean): void {
     const step = this.#steps.shift()
-    if (step === undefined) return
+    if (step === undefined || step.change === 'use') return
+    this.#changing--
     if (!succeeded) this.#failed.push(step)
-    if (this.#steps.length === 0 && succeeded) this.#undo()
+    if (this.#changing === 0 && succeeded) this.#undo()
   }
 
   allForgotten(): void {
@@ -161,10 +168,27 @@ export class NamedStatements implements StatementsUser {
     this.#link?.clear()
     this.#ownNames.clear()
     // what was sent behind may include it
-    if (this.#link !== null && this.#steps.length === 0) this.#link.ownName = null
+    if (this.#link !== null && this.#changing === 0) this.#link.ownName = null
     for (const name of [...this.#names.keys()]) this.#unname(name)
     // what was sent behind it is still to come
     for (const step of this.#steps) this.#replay(step)
+  }
+
+  /** This session has been told: its name means the successor from now on. Others that know the old description are told once too. */
+  planChanged(): void {
+    const step = this.#steps[0]
+    if (step?.change !== 'use' || step.statement === null || this.#registry === null) return
+    if (!step.statement.retired) this.#registry.retire(step.statement)
+    if (this.#names.get(step.name) === step.statement) this.#name(step.name, this.#registry.successor(step.statement))
+  }
+
+  #use(name: string, statement: Statement): Step {
+    let use = this.#uses.get(name)
+    if (use === undefined || use.statement !== statement) {
+      use = { change: 'use', name, statement }
+      this.#uses.set(name, use)
+    }
+    return use
   }
 
   #replay(step: Step): void {
@@ -192,6 +216,7 @@ export class NamedStatements implements StatementsUser {
       link.pin()
       this.#ownNames.add(name)
       this.#steps.push({ change: 'own', name, statement: null })
+      this.#changing++
       return asIs(ledger, ASKED.parseNamed, position)
     }
     const statement = link.registry.find(buffer.subarray(nameEnd + 1, end))
@@ -225,6 +250,7 @@ export class NamedStatements implements StatementsUser {
     if (statement === undefined) return asIs(ledger, kind, position)
     this.#unname(name)
     this.#steps.push({ change: 'unname', name, statement })
+    this.#changing++
     return asIs(ledger, ASKED.closeNamed, position)
   }
 
@@ -239,6 +265,7 @@ export class NamedStatements implements StatementsUser {
 
   #invent(ledger: Ledger, kind: number, step: Step, message: Buffer, out: Assembly): void {
     this.#steps.push(step)
+    this.#changing++
     ledger.asked(kind)
     out.addAll(message)
   }
@@ -253,6 +280,7 @@ export class NamedStatements implements StatementsUser {
     const statement = this.#names.get(name)
     if (statement === undefined) return
     this.#names.delete(name)
+    this.#uses.delete(name)
     this.#registry?.release(statement)
   }
 

@@ -279,6 +279,7 @@ export class Link implements TransportHandler {
     }
     if (this.user === null && this.ledger.quiet) return ANSWER.swallow
     if (this.facts.fit !== undefined) this.facts.fit.refused(parseFields(buffer, position + HEADER_LENGTH, position + total).sqlstate)
+    if (this.#isStalePlan(buffer, position + HEADER_LENGTH, position + total)) this.statements?.user?.planChanged()
     const answer = this.ledger.answered(ERROR_RESPONSE, 0)
     if (this.ledger.skipping) this.#wake = true
     if (!this.overdue || this.ledger.status !== STATUS_IDLE || this.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))
@@ -287,6 +288,14 @@ export class Link implements TransportHandler {
     if (held === null) return answer
     this.#held = held
     return ANSWER.swallow
+  }
+
+  /** "cached plan must not change result type", by its routine: the text may be translated; or the link lacks a retired statement. */
+  #isStalePlan(buffer: Buffer, start: number, end: number): boolean {
+    const { head } = this.ledger
+    if (head !== ASKED.bindNamed && head !== ASKED.describeNamed) return false
+    const { sqlstate, routine } = parseFields(buffer, start, end)
+    return (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') || sqlstate === '26000'
   }
 
   #ready(buffer: Buffer, position: number): number {

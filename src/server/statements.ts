@@ -33,6 +33,8 @@ export class Statement {
   readonly name: Buffer
   readonly parse: Buffer
   readonly close: Buffer
+  /** A plan of it no longer fits what it was described as: who asks for the text from now on gets another statement. */
+  retired = false
   /** How many names of sessions and how many links have it. */
   users = 0
 
@@ -64,6 +66,17 @@ export class StatementRegistry {
     return statement
   }
 
+  /** See `Statement.retired`. */
+  retire(statement: Statement): void {
+    statement.retired = true
+    if (this.#byKey.get(statement.key) === statement) this.#byKey.delete(statement.key)
+  }
+
+  /** The one that took the place of a retired statement. */
+  successor({ name, parse }: Statement): Statement {
+    return this.find(parse.subarray(HEADER_LENGTH + name.length))
+  }
+
   retain(statement: Statement): void {
     statement.users++
   }
@@ -78,6 +91,8 @@ export class StatementRegistry {
 export interface StatementsUser extends NamedListener {
   /** The server forgot all prepared statements: the link is to be cleared, but for what was sent behind. */
   allForgotten(): void
+  /** The oldest message of a named statement fails: the plan's result type is not what it was described as, or there is none any more. */
+  planChanged(): void
 }
 
 /** What one link holds, as it will be when the server has carried out all that was sent; the longest unused comes first. */

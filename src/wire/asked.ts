@@ -24,6 +24,8 @@ export const ASKED = {
   closeNamed: 17,
   inventedParseNamed: 18,
   inventedCloseNamed: 19,
+  bindNamed: 20,
+  describeNamed: 21,
 } as const
 
 /** A request of its own, outside of any batch: it ends with a ReadyForQuery. */

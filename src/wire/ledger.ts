@@ -194,6 +194,9 @@ export class Ledger {
       if (type === ROW_DESCRIPTION || type === NO_DATA) this.#pop()
       return ANSWER.forward
     }
+    if (head === ASKED.describeNamed) {
+      return type === ROW_DESCRIPTION || type === NO_DATA ? this.#namedComplete(ANSWER.forward) : ANSWER.forward
+    }
     return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.violation
   }
 
@@ -208,6 +211,7 @@ export class Ledger {
         if (head !== ASKED.parseNamed && head !== ASKED.inventedParseNamed) return ANSWER.violation
         return this.#namedComplete(head === ASKED.parseNamed ? ANSWER.forward : ANSWER.swallow)
       case BIND_COMPLETE:
+        if (head === ASKED.bindNamed) return this.#namedComplete(ANSWER.forward)
         if (head !== ASKED.bind) return ANSWER.violation
         this.#pop()
         return ANSWER.forward

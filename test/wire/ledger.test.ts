@@ -24,6 +24,8 @@ const SENT: Record<string, number> = {
   N: ASKED.parseNamed,
   H: ASKED.parseHeld,
   k: ASKED.closeNamed,
+  b: ASKED.bindNamed,
+  d: ASKED.describeNamed,
   '[N]': ASKED.inventedParseNamed,
   '[k]': ASKED.inventedCloseNamed,
 }
@@ -289,6 +291,8 @@ test('the outcome of each message of a named statement is told in order, and inv
   // an error of an invented Parse answers the message that needed it
   assert.equal(heard('>[k] >[N] >B >E >[N] >S <3~ <E <Z =settled'), 'done failed failed')
   assert.equal(heard('>B >H >k >S >N >S <E <Z =owing <1 <Z =settled'), 'failed failed done')
+  assert.equal(heard('>d >b >E >S <t <n <2 <C =owing <Z =settled'), 'done done')
+  assert.equal(heard('>b >E >d >S <E <Z =settled'), 'failed failed')
   for (const sent of ['>N', '>[N]']) play(`${sent} <3!`)
   for (const sent of ['>H', '>k', '>[k]']) play(`${sent} <1!`)
 })
