@@ -10,7 +10,7 @@ import {
   type StatementsUser,
 } from '../server/statements.ts'
 import { ASKED } from '../wire/asked.ts'
-import { BIND, CLOSE, DESCRIBE, HEADER_LENGTH, PARSE, STATUS_FAILED } from '../wire/codes.ts'
+import { BIND, HEADER_LENGTH, PARSE, STATUS_FAILED } from '../wire/codes.ts'
 import { lengthAt } from '../wire/frame.ts'
 import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
@@ -27,11 +27,11 @@ interface Step {
 
 const NOTHING: Step = { change: 'nothing', name: '', statement: null }
 
-/** Whether a message of `type` names a statement other than the unnamed one. */
-export function usesName(type: number, buffer: Buffer, body: number): boolean {
-  if (type === PARSE) return buffer[body] !== 0
-  if (type === DESCRIBE || type === CLOSE) return buffer[body] === STATEMENT && buffer[body + 1] !== 0
-  if (type !== BIND) return false
+/** Whether a message of `kind` (an ASKED) names a statement other than the unnamed one. */
+export function usesName(kind: number, buffer: Buffer, body: number): boolean {
+  if (kind === ASKED.parse) return true
+  if (kind === ASKED.describe || kind === ASKED.close) return buffer[body] === STATEMENT && buffer[body + 1] !== 0
+  if (kind !== ASKED.bind) return false
   const portalEnd = buffer[body] === 0 ? body : buffer.indexOf(0, body)
   return portalEnd >= 0 && portalEnd + 1 < buffer.length && buffer[portalEnd + 1] !== 0
 }

@@ -52,7 +52,8 @@ export interface RelayHost {
 export class Relay {
   link: Link | null = null
   readonly unnamed = new UnnamedStatement()
-  readonly named = new NamedStatements()
+  /** Null until the session names a statement. */
+  named: NamedStatements | null = null
   /** What comes is kept: there is no link yet, or the link's replies are awaited first. */
   holding = false
   readonly #host: RelayHost
@@ -111,7 +112,7 @@ export class Relay {
     this.link = null
     this.holding = false
     this.unnamed.reset()
-    this.named.reset()
+    this.named?.reset()
   }
 
   /** Keeps what is not forwarded; beyond the high-water mark the client has to wait. */
@@ -169,22 +170,24 @@ export class Relay {
       }
       const link = this.link
       if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
-      if (this.named.any && (kind === ASKED.query || kind === ASKED.parseUnnamed)) {
+      const { named } = this
+      if (named?.any && (kind === ASKED.query || kind === ASKED.parseUnnamed)) {
         const name = droppedName(kind, buffer, position)
         if (name !== undefined && link.ledger.owed > 0) return this.#hold(buffer, start, position)
-        if (name !== undefined && canDrop(link.ledger) && this.named.has(name)) {
+        if (name !== undefined && canDrop(link.ledger) && named.has(name)) {
           this.#assembly.add(buffer, start, position)
-          this.#drop(link, kind, name)
+          this.#drop(link, named, kind, name)
           position += total
           start = position
           continue
         }
       }
-      const names = usesName(type, buffer, position + HEADER_LENGTH)
+      const names = link.statements !== null && usesName(kind, buffer, position + HEADER_LENGTH)
       if (names && link.statements !== null) {
-        if (this.named.mustWait(link.ledger)) return this.#hold(buffer, start, position)
+        const statements = named ?? this.#nameFirst(link)
+        if (statements.mustWait(link.ledger)) return this.#hold(buffer, start, position)
         this.#assembly.add(buffer, start, position)
-        start = this.named.forward(link.statements, link.ledger, kind, buffer, position, this.#assembly)
+        start = statements.forward(link.statements, link.ledger, kind, buffer, position, this.#assembly)
       } else if (kind === ASKED.parse && !this.#host.keepsLink) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')
@@ -200,8 +203,8 @@ export class Relay {
           start = position
         }
       }
-      if (kind === ASKED.sync || kind === ASKED.query) this.named.passed(kind)
-      if (kind !== ASKED.none && !(names && link.statements !== null)) link.ledger.asked(kind)
+      if (named !== null && (kind === ASKED.sync || kind === ASKED.query)) named.passed(kind)
+      if (kind !== ASKED.none && !names) link.ledger.asked(kind)
       position += total
       if (type === COPY_DATA) position = endOfRun(buffer, position, type, this.#maxMessageBytes)
       if (position > end) {
@@ -236,21 +239,28 @@ export class Relay {
     this.#write(kind === ASKED.inventedParse ? Buffer.from(this.unnamed.bytes) : CLOSE_UNNAMED)
   }
 
+  #nameFirst(link: Link): NamedStatements {
+    const named = new NamedStatements()
+    named.attach(link.statements)
+    this.named = named
+    return named
+  }
+
   /** A DEALLOCATE of the session's own statement. */
-  #drop(link: Link, kind: number, name: string): void {
+  #drop(link: Link, named: NamedStatements, kind: number, name: string): void {
     const { ledger } = link
     if (kind === ASKED.query) {
-      if (ledger.batchOpen) this.named.dropInBatch(ledger, name, this.#assembly)
+      if (ledger.batchOpen) named.dropInBatch(ledger, name, this.#assembly)
       else {
-        this.named.drop(name)
+        named.drop(name)
         ledger.asked(ASKED.inventedQuery)
         this.#assembly.addAll(PREPARE_SPARE)
       }
-      this.named.passed(kind)
+      named.passed(kind)
       if (this.unnamed.careful) this.unnamed.before(ledger, kind, DEALLOCATE_SPARE, HEADER_LENGTH)
       this.#assembly.addAll(DEALLOCATE_SPARE)
     } else {
-      this.named.dropInBatch(ledger, name, this.#assembly)
+      named.dropInBatch(ledger, name, this.#assembly)
       this.unnamed.parse(PARSE_DEALLOCATE, 0, PARSE_DEALLOCATE.length)
       this.#assembly.addAll(PARSE_DEALLOCATE)
     }

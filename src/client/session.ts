@@ -312,7 +312,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.user = this
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
-    this.#relay.named.attach(link.statements)
+    this.#relay.named?.attach(link.statements)
     const { parameters } = this.parts
     this.#times.began()
     if (link.parameters.key === parameters.key) {
@@ -359,7 +359,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     link.resume()
     this.#relay.link = null
     this.#relay.unnamed.detach()
-    this.#relay.named.detach()
+    this.#relay.named?.detach()
     this.#pause.remove(PAUSED_FOR.link)
   }
 
@@ -392,7 +392,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   #finish(reason: CloseReason): void {
     if (this.state === 'closed') return
     this.#move('closed')
-    this.#relay.named.end()
+    this.#relay.named?.end()
     // who said Terminate is on its way out and has had all its replies
     if (reason === 'client_terminated') this.parts.transport.close()
     else this.parts.transport.end(LINGER_MS)
