@@ -11,7 +11,8 @@ export interface MatrixCell {
 /** What a user of the driver has to know, as it was seen. */
 const TO_SET: Record<string, string> = {
   'psycopg 3': 'nothing; `prepare=True` and pipelines work as they are.',
-  asyncpg: 'nothing; its statement cache stays on.',
+  asyncpg:
+    'nothing; its statement cache stays on. `Connection.prepare` ends with Flush, not Sync: in transaction mode the connection keeps its link from there to the first use of the statement.',
   pgx: 'nothing; all five `QueryExecMode`s work.',
   pgJDBC: 'nothing; `prepareThreshold` and all four `preferQueryMode`s work.',
   'tokio-postgres': 'nothing.',
