@@ -1,9 +1,11 @@
 // Every driver of the matrix in transaction mode on the newest PostgreSQL. docs/drivers.md has what the whole matrix gave.
 import assert from 'node:assert/strict'
-import { DRIVERS, missingFor, runDriver } from './kit/drivers.ts'
+import { DRIVERS, missingFor, prepareDrivers, runDriver } from './kit/drivers.ts'
 import { fixedDatabase } from './kit/fixed-database.ts'
 import { scenario } from './kit/scenario.ts'
 import { skip } from './kit/skip.ts'
+
+await prepareDrivers()
 
 for (const driver of DRIVERS) {
   scenario(`${driver.name} in transaction mode`, async (run) => {

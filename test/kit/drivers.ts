@@ -163,6 +163,12 @@ async function built(driver: Driver, source: string): Promise<string> {
   return target
 }
 
+/** Builds what is not built yet, outside of a test's time. A build that fails shows in the test, which tries it again. */
+export async function prepareDrivers(): Promise<void> {
+  for (const driver of DRIVERS)
+    if (!missingFor(driver)) await built(driver, join(repository, 'test/drivers', driver.folder)).catch(() => undefined)
+}
+
 /** What a program printed: its `version` line and a line per case. */
 export function readRun({ code, output }: Pick<RunResult, 'code' | 'output'>): DriverRun {
   const [, version = 'unknown', server = 'unknown'] = /^version (\S+) server (\S+)/m.exec(output) ?? []
