@@ -1,4 +1,5 @@
 // The drivers of the matrix: what each needs, how its program in test/drivers is installed and built once, run, and read.
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -124,9 +125,12 @@ const PACKAGES: Record<string, string> = {
   mvn: 'maven',
 }
 
+/** rustup puts a cargo on PATH that has no toolchain behind it in another home directory. */
+const runs = (tool: string): boolean => tool !== 'cargo' || spawnSync(tool, ['--version'], { stdio: 'ignore' }).status === 0
+
 /** Why this driver can't be run on this machine, with the command that changes it. */
 export function missingFor(driver: Driver): string | undefined {
-  const missing = driver.tools.find((tool) => !findTool(tool))
+  const missing = driver.tools.find((tool) => !findTool(tool) || !runs(tool))
   if (missing === undefined) return undefined
   const name = PACKAGES[missing]
   return `${driver.name} needs ${missing}: ${name === undefined ? installCommand(missing) : `apt-get install -y ${name}`}`

@@ -2,9 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { type AcceptContext, atLeast, exactly, type Figure, seeded, told } from '../../scripts/lib/accept_line.ts'
-import { poll } from '../kit/child.ts'
 import { type FixedDatabase, fixedDatabase } from '../kit/fixed-database.ts'
-import type { RawClient } from '../kit/raw-client.ts'
 import { query } from '../kit/raw-messages.ts'
 import { type Conversation, conversation, converse } from './conversations.ts'
 
@@ -51,8 +49,10 @@ class Programs {
   /** Says the same to pglease and to PostgreSQL until the time is over or an answer differs. Statements live on from one program to the next. */
   async session(number: number): Promise<void> {
     const random = seeded(this.#seed + number)
-    let [direct, pooled] = await this.#connect()
-    for (let round = 0; performance.now() < this.#endMs && this.failures.length === 0; round++) {
+    const ending = conversation(() => 0, 0)
+    const pooled = await this.#app.raw()
+    const direct = await this.#app.direct({ user: this.#app.user, password: this.#app.password })
+    for (let round = 0; !this.#over; round++) {
       const program = conversation(random, round, true)
       const [expected, got] = [await converse(direct, program), await converse(pooled, program)]
       this.rounds++
@@ -63,26 +63,15 @@ class Programs {
         await Promise.all([direct, pooled].map((client) => client.ask(query('DISCARD ALL'))))
         continue
       }
-      // a process of PostgreSQL that fails takes all sessions with it
-      if (
-        (
-          await converse(
-            direct,
-            conversation(() => 0, round),
-          )
-        ).includes(ENDED)
-      ) {
-        this.crashes++
-        ;[direct, pooled] = await this.#connect()
-      } else this.#failed(number, round, program, expected, got)
+      // a process of PostgreSQL that fails takes all sessions with it: there is nothing more to compare
+      const ended = await converse(direct, ending)
+      if (this.crashes > 0 || ended.includes(ENDED)) this.crashes++
+      else this.#failed(number, round, program, expected, got)
     }
   }
 
-  /** A direct client and one through pglease, as soon as the server takes clients. */
-  async #connect(): Promise<[RawClient, RawClient]> {
-    const { user, password } = this.#app
-    const direct = await poll('PostgreSQL takes clients', () => this.#app.direct({ user, password }).catch(() => undefined))
-    return [direct, await this.#app.raw()]
+  get #over(): boolean {
+    return performance.now() >= this.#endMs || this.failures.length > 0 || this.crashes > 0
   }
 
   #failed(session: number, round: number, program: Conversation, direct: string, pooled: string): void {
