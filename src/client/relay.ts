@@ -182,12 +182,13 @@ export class Relay {
           continue
         }
       }
-      const names = link.statements !== null && usesName(kind, buffer, position + HEADER_LENGTH)
-      if (names && link.statements !== null) {
-        const statements = named ?? this.#nameFirst(link)
-        if (statements.mustWait(link.ledger)) return this.#hold(buffer, start, position)
+      const { statements } = link
+      const names = statements !== null && usesName(kind, buffer, position + HEADER_LENGTH)
+      if (names) {
+        const session = named ?? this.#nameFirst(link)
+        if (session.mustWait(link.ledger)) return this.#hold(buffer, start, position)
         this.#assembly.add(buffer, start, position)
-        start = statements.forward(link.statements, link.ledger, kind, buffer, position, this.#assembly)
+        start = session.forward(statements, link.ledger, kind, buffer, position, this.#assembly)
       } else if (kind === ASKED.parse && !this.#host.keepsLink) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')

@@ -12,11 +12,18 @@ import { STATUS_IDLE } from '../wire/codes.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
 import { ClientPause, PAUSED_FOR } from './client_pause.ts'
-import { recyclingNotice } from './pool_mode.ts'
 import { prepareLink, takeOverSpelling } from './prepare_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
 import { type SessionMeter, SessionTimes } from './session_meter.ts'
-import { canceledReply, detailBeside, failureReply, lostLinkFatal, lostLinkReplies, waitingNotice } from './session_replies.ts'
+import {
+  canceledReply,
+  detailBeside,
+  failureReply,
+  lostLinkFatal,
+  lostLinkReplies,
+  recyclingNotice,
+  waitingNotice,
+} from './session_replies.ts'
 
 /** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
 export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'

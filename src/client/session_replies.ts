@@ -11,6 +11,14 @@ export const waitingNotice = (cause: string): Buffer =>
     ...(cause === '' ? {} : { detail: cause }),
   })
 
+/** Session mode: before the error that ends a session because its link's credential is replaced. */
+export const recyclingNotice = (): Buffer =>
+  noticeResponse({
+    severity: 'NOTICE',
+    sqlstate: '00000',
+    message: 'the credential of this server connection is being replaced: connect again',
+  })
+
 /** Of a lost link: the server's last word where it had one. */
 function lostLinkError(severity: 'ERROR' | 'FATAL', lastWord: ReplyFields | undefined): Buffer {
   return errorResponse({

@@ -12,6 +12,7 @@ import { LinkStatements, StatementRegistry } from '../../src/server/statements.t
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
 import { FakeClock } from './fake-clock.ts'
+import { POOL_SETTINGS } from './pool-settings.ts'
 import { wireMessage } from './scripted-server.ts'
 import { StillTransport } from './still-transport.ts'
 
@@ -26,21 +27,12 @@ export const quietMeter: SessionMeter = {
 }
 
 const SETTINGS: PoolSettings = {
+  ...POOL_SETTINGS,
   pool_size: 1,
-  pool_mode: 'transaction',
-  server_reset_query: 'DISCARD ALL',
-  server_reset_query_always: false,
-  min_pool_size: 0,
-  reserve_pool_size: 0,
-  reserve_pool_timeout: 0,
-  server_round_robin: false,
-  server_fast_close: false,
   server_lifetime: 0,
   server_idle_timeout: 0,
   server_check_delay: 0,
   server_check_query: '',
-  query_wait_timeout: 120_000,
-  query_wait_notify: 5_000,
 }
 
 export class FakeSource implements CredentialSource {

@@ -1,4 +1,5 @@
 // A model of how PostgreSQL keeps unnamed statements and portals: one connection that answers message by message.
+import { MessageFeed } from './message-feed.ts'
 import { int16, int32 } from './raw-messages.ts'
 import { wireMessage } from './scripted-server.ts'
 import { reply } from './session-world.ts'
@@ -9,20 +10,16 @@ export class StatementServer {
   #portal: string | undefined
   #status = 'I'
   #skipping = false
-  #bytes = Buffer.alloc(0)
+  readonly #feed = new MessageFeed()
 
   receive(bytes: Buffer): void {
-    this.#bytes = Buffer.concat([this.#bytes, bytes])
+    this.#feed.receive(bytes)
   }
 
   /** Carries out one message; its answer, or undefined when there is none. */
   step(): Buffer | undefined {
-    if (this.#bytes.length < 5) return undefined
-    const end = 1 + this.#bytes.readInt32BE(1)
-    if (this.#bytes.length < end) return undefined
-    const message = this.#bytes.subarray(0, end)
-    this.#bytes = this.#bytes.subarray(end)
-    return this.#answer(message.toString('latin1', 0, 1), message.toString('latin1', 5).split('\0'))
+    const message = this.#feed.next()
+    return message && this.#answer(...message)
   }
 
   #answer(type: string, texts: readonly string[]): Buffer {

@@ -7,6 +7,7 @@ import type { LinkFit, PoolLink } from '../../src/pool/pool_link.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
 import { Secret } from '../../src/secret.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
+import { POOL_SETTINGS } from '../kit/pool-settings.ts'
 
 export class FakeLink implements PoolLink {
   overdue = false
@@ -89,23 +90,7 @@ export class Client implements Waiter<FakeLink> {
   stillWaiting(): void {}
 }
 
-export const SETTINGS: PoolSettings = {
-  pool_size: 3,
-  pool_mode: 'transaction',
-  server_reset_query: 'DISCARD ALL',
-  server_reset_query_always: false,
-  min_pool_size: 0,
-  reserve_pool_size: 0,
-  reserve_pool_timeout: 0,
-  server_round_robin: false,
-  server_fast_close: false,
-  server_lifetime: 3_600_000,
-  server_idle_timeout: 600_000,
-  server_check_delay: 30_000,
-  server_check_query: '<empty>',
-  query_wait_timeout: 120_000,
-  query_wait_notify: 5_000,
-}
+export const SETTINGS = POOL_SETTINGS
 
 /** A pool whose logins succeed at once unless `answer` says otherwise. */
 export function setUp(
