@@ -55,10 +55,16 @@ async function fullServer(s: Scenario): Promise<{ postgres: PostgresServer; crow
   return { postgres, crowd }
 }
 
-/** Ends pglease's connections to PostgreSQL, as an administrator would. */
+/** Ends pglease's connections to PostgreSQL, as an administrator would: again where refused logins hold the reserve for a moment. */
 async function endLinks(postgres: PostgresServer): Promise<void> {
   const text = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename LIKE 'v-%'"
-  await poll('the links are gone', async () => ((await postgres.sql(text)).length === 0 ? true : undefined))
+  await poll('the links are gone', async () => {
+    const ended = await postgres.sql(text).catch((error) => {
+      if (clientError(error).code === '53300') return undefined
+      throw error
+    })
+    return ended?.length === 0 ? true : undefined
+  })
 }
 
 export async function fullMaxConnections({ scenario: s, say }: FaultContext, { vault }: { vault: VaultServer }): Promise<Figure[]> {
