@@ -1,51 +1,19 @@
 // The links of one (database, source, identity): hands them to clients, opens and closes them, and moves them from one credential to the next.
-import type { Clock } from '../clock.ts'
-import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
+import type { Credential, CredentialConsumer, Trouble } from '../credential.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
-import type { Log } from '../log.ts'
-import type { Budget } from './budget.ts'
+import { Between } from './between.ts'
 import { CancelHolds } from './cancel_holds.ts'
-import { HostDoubts } from './host_doubts.ts'
-import { type AgeSettings, idleEnd, outlived } from './link_age.ts'
+import { idleEnd } from './link_age.ts'
+import { LinkEnd } from './link_end.ts'
 import { LinkLists } from './link_lists.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
+import type { PoolParts, PoolSettings } from './pool_parts.ts'
 import { Recycling } from './recycling.ts'
-import { Room, type RoomSettings } from './room.ts'
+import { Room } from './room.ts'
 import { type Waiter, Waiters } from './waiters.ts'
 import { Welcome, type WelcomeWaiter } from './welcome.ts'
-
-/** What a pool reads of the settings; durations in milliseconds, 0 = off. */
-export interface PoolSettings extends RoomSettings, AgeSettings {
-  readonly pool_mode: 'session' | 'transaction' | 'statement'
-  readonly server_reset_query: string
-  readonly server_reset_query_always: boolean
-  readonly server_round_robin: boolean
-  readonly server_fast_close: boolean
-  readonly server_check_delay: number
-  readonly server_check_query: string
-  readonly query_wait_timeout: number
-  readonly query_wait_notify: number
-}
-
-export interface PoolParts<L extends PoolLink> {
-  readonly database: string
-  readonly settings: PoolSettings
-  readonly source: CredentialSource
-  readonly clock: Clock
-  readonly log: Log
-  /** The limits that it shares with other pools. */
-  readonly budgets?: readonly Budget[]
-  /** Dials and logs in. Rejects with a PgleaseError; the credential is never in it. */
-  open(credential: Credential): Promise<L>
-  /** See LoginsParts. */
-  readonly longestRetryMs?: number | undefined
-  /** Marks links whose host has moved; called at each tick. */
-  watchMoves?: ((links: readonly L[]) => void) | undefined
-  linkClosed(reason: CloseReason): void
-  drainOverrun(): void
-}
 
 export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly lists = new LinkLists<L>()
@@ -59,8 +27,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly #welcome = new Welcome()
   readonly #cancels = new CancelHolds<L>()
   readonly room: Room<L>
-  #closed = false
-  readonly #doubts: HostDoubts<L>
+  readonly #between: Between<L>
+  readonly #end: LinkEnd<L>
   readonly #unsubscribe: () => void
 
   constructor(parts: PoolParts<L>) {
@@ -69,8 +37,9 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
     this.#logins = new Logins<L>(this, parts, this)
-    this.#doubts = new HostDoubts<L>(this.lists, parts.clock)
     if (parts.settings.pool_mode === 'session') this.#recycling = new Recycling<L>(parts, this.lists, this.#logins)
+    this.#between = new Between<L>(this, parts.clock)
+    this.#end = new LinkEnd<L>(this, this.#logins, (link) => this.#between.hostUnfit(link))
     this.#unsubscribe = parts.source.subscribe(this)
   }
 
@@ -96,7 +65,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** Idle links that are tested before a client gets them (pgbouncer's `used`). */
   get used(): number {
     const nowMs = this.#parts.clock.monotonicMs()
-    return this.lists.idle().filter((link) => this.#needsCheck(link, nowMs)).length
+    return this.lists.idle().filter((link) => this.#between.needsCheck(link, nowMs)).length
   }
 
   get currentGeneration(): number {
@@ -130,7 +99,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
   checkout(waiter: Waiter<L>, nowMs = this.#parts.clock.monotonicMs()): L | null {
     if (this.waiters.size === 0) {
-      const link = this.#takeIdle(nowMs)
+      const link = this.#between.takeIdle(this.#logins.current?.generation, nowMs)
       if (link !== undefined) return link
     }
     const refusal = this.#logins.refusal()
@@ -153,11 +122,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     if (link.closeReason !== undefined) return
     this.#recycling?.ended(link.generation)
     if (this.#cancels.has(link)) return this.lists.move(link, 'being_canceled')
-    if (link.needsReset) return this.#reset(link, nowMs)
-    if (link.roleMayDiffer) return this.#resetRole(link)
-    if (link.statements?.unclean) return this.#runBetween(link, 'DEALLOCATE ALL', 'reset_failed')
-    if (link.facts.fit?.doubted === true) return this.#askFit(link)
-    const reason = this.#endReason(link, nowMs)
+    if (this.#between.begins(link, nowMs)) return
+    const reason = this.endReason(link, nowMs)
     if (reason !== undefined) return this.shut(link, reason)
     this.#place(link, nowMs)
   }
@@ -225,7 +191,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#logins.setSourceTrouble(trouble)
   }
 
-  // What the logins ask for (LoginsHost).
+  // What the logins ask for (LoginsHost), and what runs between clients (BetweenHost).
 
   get unprovenSinceMs(): number | undefined {
     return this.#logins.unprovenSinceMs
@@ -245,6 +211,10 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const welcomes = this.#welcome.takeAll()
     for (const waiter of this.waiters.takeAll()) waiter.linkRefused(error)
     for (const waiter of welcomes) waiter.welcomeRefused(error)
+  }
+
+  endReason(link: L, nowMs: number): CloseReason | undefined {
+    return this.#end.reason(link, nowMs)
   }
 
   shut(link: L, reason: CloseReason): void {
@@ -282,7 +252,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** No new links; idle ones are closed, and busy ones when they settle. */
   close(): void {
-    this.#closed = true
+    this.#end.poolClosed = true
     this.#logins.close()
     for (const link of this.lists.idle()) this.shut(link, 'pool_closed')
     this.#unsubscribe()
@@ -303,99 +273,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     }
   }
 
-  /** Prefers links of the current credential; an older one still serves rather than let a client wait. */
-  #takeIdle(nowMs: number): L | undefined {
-    const current = this.#logins.current?.generation
-    let link = this.#nextIdle
-    if (link !== undefined && link.generation !== current) link = this.lists.findIdle((idle) => idle.generation === current) ?? link
-    while (link !== undefined) {
-      if (!this.#needsCheck(link, nowMs)) {
-        this.lists.move(link, 'active')
-        link.needsReset = this.#resets
-        return link
-      }
-      this.#check(link)
-      link = this.#nextIdle
-    }
-    return undefined
-  }
-
-  get #nextIdle(): L | undefined {
-    return this.settings.server_round_robin ? this.lists.longestIdle() : this.lists.lastIdle()
-  }
-
-  #needsCheck(link: L, nowMs: number): boolean {
-    const { server_check_delay, server_check_query } = this.settings
-    return server_check_query !== '' && nowMs - link.idleSinceMs >= server_check_delay
-  }
-
-  #check(link: L): void {
-    this.#runBetween(link, this.settings.server_check_query === '<empty>' ? '' : this.settings.server_check_query, 'check_failed')
-  }
-
-  /** Clients leave state behind that the next one must not see. */
-  get #resets(): boolean {
-    const { pool_mode, server_reset_query, server_reset_query_always } = this.settings
-    return (pool_mode === 'session' || server_reset_query_always) && server_reset_query !== ''
-  }
-
-  #reset(link: L, nowMs: number): void {
-    link.needsReset = false
-    const reason = this.#endReason(link, nowMs)
-    if (reason !== undefined) return this.shut(link, reason)
-    link.forgetSession()
-    this.#runBetween(link, this.settings.server_reset_query, 'reset_failed')
-  }
-
   #recycle(): void {
     this.#recycling?.tick((link) => this.shut(link, 'rotated'))
-  }
-
-  #resetRole(link: L): void {
-    link.roleMayDiffer = false
-    this.#runBetween(link, 'RESET ROLE', 'reset_failed')
-  }
-
-  #askFit(link: L): void {
-    const { fit } = link.facts
-    if (fit === undefined) return
-    fit.doubted = false
-    this.#runBetween(link, fit.question, 'host_unfit')
-  }
-
-  #hostUnfit(link: L): void {
-    this.#doubts.spread(link, (idle) => this.#askFit(idle))
-  }
-
-  /** Runs `sql` between two clients; a link that fails at it is closed for `reason`. */
-  #runBetween(link: L, sql: string, reason: CloseReason): void {
-    this.lists.move(link, 'tested')
-    link.run(sql, (error) => {
-      if (error !== undefined) {
-        if (reason === 'host_unfit') this.#hostUnfit(link)
-        return this.shut(link, reason)
-      }
-      // not straight to a client: its role may have gone meanwhile
-      this.release(link)
-    })
-  }
-
-  /** Why a settled link must not be used again. */
-  #endReason(link: L, nowMs: number): CloseReason | undefined {
-    if (this.#closed) return 'pool_closed'
-    const state = this.#logins.generations.state(link.generation)
-    if (state === 'gone') return 'role_gone'
-    if (link.moved && !this.#logins.generations.isOverdue(link.generation)) return 'host_unfit'
-    if (link.facts.fit?.unfit === true) {
-      this.#hostUnfit(link)
-      return 'host_unfit'
-    }
-    if (this.#logins.mustGo(link)) return 'rotated'
-    // a session that took it would have to end soon
-    const leaves = this.#recycling !== undefined || this.#logins.generations.isOverdue(link.generation)
-    if (state === 'draining' && leaves && this.#logins.current !== undefined) return 'rotated'
-    if (outlived(link, this.settings, nowMs) && !this.#logins.generations.isOverdue(link.generation)) return 'server_lifetime'
-    return this.waiters.size > 0 && this.room.mustCede ? 'evicted' : undefined
   }
 
   /** To the oldest waiter, or among the idle. */
@@ -403,7 +282,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const waiter = this.waiters.shift()
     if (waiter !== undefined) {
       this.lists.move(link, 'active')
-      link.needsReset = this.#resets
+      link.needsReset = this.#between.resets
       waiter.linkReady(link)
       return
     }

@@ -1,5 +1,5 @@
 // The settings of a pool under test: the defaults, with a small pool.
-import type { PoolSettings } from '../../src/pool/pool.ts'
+import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 
 export const POOL_SETTINGS: PoolSettings = {
   pool_size: 3,
