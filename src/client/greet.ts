@@ -215,10 +215,10 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
       maxPacketSize: settings().max_packet_size,
       logErrors: settings().log_pooler_errors,
       leaving: this.#parts.refusing,
-      closed: (closed, reason) => {
-        registry.remove(closed)
+      closed: (reason) => {
+        registry.remove(session)
         destination.admission.leave()
-        this.#parts.sessionClosed(closed, reason)
+        this.#parts.sessionClosed(session, reason)
       },
       cancel: (link) => this.#parts.cancelLink(destination.pool, link),
     })

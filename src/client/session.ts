@@ -1,62 +1,19 @@
 // One client after its greeting: which link it holds, what it waits for, and how it ends.
-import type { Clock } from '../clock.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
-import type { Log } from '../log.ts'
-import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
-import type { Pool } from '../pool/pool.ts'
+import type { TransportEnd, TransportHandler } from '../net/transport.ts'
 import type { Waiter } from '../pool/waiters.ts'
 import type { Link } from '../server/link.ts'
 import type { LinkUser } from '../server/link_user.ts'
-import { ASKED } from '../wire/asked.ts'
 import { STATUS_IDLE } from '../wire/codes.ts'
-import type { Parameters } from '../wire/parameters.ts'
-import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
+import type { ReplyFields } from '../wire/reply.ts'
 import { ClientPause, PAUSED_FOR } from './client_pause.ts'
-import { prepareLink, takeOverSpelling } from './prepare_link.ts'
+import { HeldLink } from './held_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
-import { type SessionMeter, SessionTimes } from './session_meter.ts'
-import {
-  canceledReply,
-  detailBeside,
-  failureReply,
-  lostLinkFatal,
-  lostLinkReplies,
-  recyclingNotice,
-  waitingNotice,
-} from './session_replies.ts'
-
-/** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
-export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
-
-const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
-  idle: ['waiting', 'preparing', 'active', 'closed'],
-  waiting: ['preparing', 'active', 'idle', 'closed'],
-  preparing: ['active', 'closed', 'idle'],
-  active: ['idle', 'ending', 'closed'],
-  ending: ['closed'],
-  closed: [],
-}
-
-export interface SessionParts {
-  readonly id: number
-  readonly database: string
-  readonly user: string
-  readonly transport: Transport
-  readonly pool: Pool<Link>
-  readonly parameters: Parameters
-  readonly clock: Clock
-  readonly log: Log
-  readonly meter: SessionMeter
-  readonly maxPacketSize: number
-  /** `log_pooler_errors`. */
-  readonly logErrors: boolean
-  /** pglease is ending: a session ends with its transaction. */
-  leaving(): boolean
-  /** The session is over; called once. */
-  closed(session: Session, reason: CloseReason): void
-  /** Ends the query that runs on `link` (its client is gone). */
-  cancel(link: Link): void
-}
+import { tellFailure } from './session_failure.ts'
+import { SessionTimes } from './session_meter.ts'
+import type { SessionParts } from './session_parts.ts'
+import { canceledReply, lostLinkFatal, lostLinkReplies, recyclingNotice, waitingNotice } from './session_replies.ts'
+import { moved, type SessionState } from './session_state.ts'
 
 const LINGER_MS = 2000
 
@@ -70,10 +27,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   waitingSinceMs = 0
   noticed = false
   readonly #relay: Relay
+  readonly #held: HeldLink
   readonly #pause: ClientPause
   readonly #times: SessionTimes
-  /** The link that is brought to our parameters. */
-  #preparing: Link | null = null
   /** Nobody reads any more; what was asked is still carried out. */
   #gone = false
 
@@ -82,12 +38,13 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.keepsLink = parts.pool.settings.pool_mode === 'session'
     this.refusesBlocks = parts.pool.settings.pool_mode === 'statement'
     this.#relay = new Relay(this, parts.maxPacketSize)
+    this.#held = new HeldLink(this, this.#relay, parts)
     this.#pause = new ClientPause(parts.transport)
     this.#times = new SessionTimes(parts.clock, parts.meter)
   }
 
   get link(): Link | null {
-    return this.#relay.link ?? this.#preparing
+    return this.#held.link
   }
 
   /** Since when it runs, waits or rests, for timeouts. */
@@ -200,7 +157,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       if (ledger.owed === 0 || ledger.copyIn) this.#close('client_terminated')
       return
     }
-    const settled = ledger.settled && this.#relay.atMessageBoundary
+    const settled = this.#held.settled(link)
     if (settled && this.keepsLink) this.#keep(link)
     else if (settled && !this.#relay.unnamed.pinned && !link.statements?.pinned) {
       // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
@@ -219,31 +176,15 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void {
-    const link = this.link as Link
-    const { ledger } = link
-    this.#preparing = null
-    this.#relay.unlink()
+    const { stays, unanswered } = this.#held.lost(this.link as Link, this.keepsLink, partialReply)
     this.#pause.remove(PAUSED_FOR.link)
-    const stays =
-      (!this.keepsLink || this.state === 'preparing') &&
-      ledger.status === STATUS_IDLE &&
-      !partialReply &&
-      !ledger.copyIn &&
-      !ledger.batchOpen &&
-      !ledger.skipping &&
-      this.#relay.atMessageBoundary
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'
     if (!stays || ending) {
       this.parts.transport.write(lostLinkFatal(fatal))
-      return ending
-        ? this.#finish('client_terminated')
-        : this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
+      if (ending) return this.#finish('client_terminated')
+      return this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
     }
-    // the one in front of a DEALLOCATE
-    const ownQueries = ledger.head === ASKED.inventedQuery && !link.questioning ? 1 : 0
-    // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
-    const unanswered = this.state === 'preparing' || link.cleansing ? 0 : ledger.owed - ownQueries
     if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
     this.#times.answered(true)
     this.#move('idle')
@@ -280,19 +221,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   /** Tells the client with FATAL and closes. */
   fail(error: PgleaseError, reason: CloseReason): void {
     if (this.state === 'closed') return
-    this.parts.meter.clientError(error.code)
-    this.parts.transport.write(failureReply(error))
-    if (this.parts.logErrors) this.#logFailure(error)
+    tellFailure(this.parts, error)
     this.#close(reason)
-  }
-
-  #logFailure(error: PgleaseError): void {
-    const detail = detailBeside(error)
-    this.parts.log.info('pooler_error', `${error.message}${detail === '' ? '' : ` (${detail})`}`, {
-      database: this.parts.database,
-      client: this.parts.id,
-      code: error.code,
-    })
   }
 
   /** At shutdown: a session that neither holds nor waits for a link ends with 57P01. */
@@ -316,40 +246,23 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   /** The link is ours: null while it is still brought to our parameters. */
   #attach(link: Link): Link | null {
-    link.user = this
-    link.ledger.listener = this.#relay.unnamed
-    this.#relay.unnamed.attach(link)
-    this.#relay.named?.attach(link.statements)
-    const { parameters } = this.parts
+    const differing = this.#held.attach(link)
     this.#times.began()
-    if (link.parameters.key === parameters.key) {
-      this.#move('active')
-      return link
-    }
-    const differing = parameters.differing(link.parameters)
     if (differing.length === 0) {
       this.#move('active')
       return link
     }
     this.#move('preparing')
-    this.#preparing = link
-    prepareLink(link, parameters, differing, (error) => this.#prepared(link, differing, error))
+    this.#held.prepare(link, differing, (error) => this.#prepared(error))
     return null
   }
 
-  #prepared(link: Link, differing: readonly number[], error: ReplyFields | undefined): void {
-    this.#preparing = null
+  #prepared(error: ReplyFields | undefined): void {
     if (error !== undefined) {
-      this.#detach(link)
-      this.parts.pool.release(link)
-      return this.fail(new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`), 'parameters_failed')
+      const refused = new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`)
+      return this.fail(refused, 'parameters_failed')
     }
-    const { parameters, transport } = this.parts
-    takeOverSpelling(link, parameters, differing, (name, value) => transport.write(parameterStatus(name, value)))
     this.#move('active')
-    // the SET was a Query, which ended what the server held
-    this.#relay.unnamed.attach(link)
-    this.#relay.link = link
     this.#goOn()
   }
 
@@ -360,18 +273,9 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.#relay.pendingBytes < HIGH_WATER_BYTES) this.#pause.remove(PAUSED_FOR.ahead)
   }
 
-  #detach(link: Link): void {
-    link.user = null
-    link.ledger.listener = null
-    link.resume()
-    this.#relay.link = null
-    this.#relay.unnamed.detach()
-    this.#relay.named?.detach()
-    this.#pause.remove(PAUSED_FOR.link)
-  }
-
   #release(link: Link): void {
-    this.#detach(link)
+    this.#held.detach(link)
+    this.#pause.remove(PAUSED_FOR.link)
     this.#move('idle')
     this.parts.pool.release(link, this.#times.answeredMs)
     if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
@@ -380,19 +284,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   /** Gives back or ends whatever the session holds, then closes the client's connection. */
   #close(reason: CloseReason): void {
     if (this.state === 'closed') return
-    const link = this.link
+    const { link } = this
     if (this.state === 'waiting') this.parts.pool.leave(this)
-    if (link !== null) {
-      const settled = link.ledger.settled && !link.ledger.unclean && this.#relay.atMessageBoundary && this.#preparing === null
-      const running = !link.ledger.quiet && !link.cleansing
-      this.#detach(link)
-      this.#preparing = null
-      if (settled) this.parts.pool.release(link)
-      else {
-        if (running) this.parts.cancel(link)
-        this.parts.pool.discard(link, reason === 'transaction_block' ? reason : 'client_gone_with_query')
-      }
-    }
+    if (link !== null) this.#held.giveUp(link, reason)
+    this.#pause.remove(PAUSED_FOR.link)
     this.#finish(reason)
   }
 
@@ -403,11 +298,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     // who said Terminate is on its way out and has had all its replies
     if (reason === 'client_terminated') this.parts.transport.close()
     else this.parts.transport.end(LINGER_MS)
-    this.parts.closed(this, reason)
+    this.parts.closed(reason)
   }
 
   #move(to: SessionState): void {
-    if (!MOVES[this.state].includes(to)) throw new Error(`a session cannot go from ${this.state} to ${to}`)
-    this.state = to
+    this.state = moved(this.state, to)
   }
 }

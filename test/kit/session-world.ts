@@ -96,7 +96,7 @@ export class TestClient {
       maxPacketSize: 2 ** 31 - 1,
       logErrors: world.logErrors,
       leaving: () => world.leaving,
-      closed: (_, reason) => {
+      closed: (reason) => {
         this.closed = reason
       },
       cancel: (link) => void this.cancelled.push(link),

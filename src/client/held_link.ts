@@ -1,0 +1,113 @@
+// The link that a session holds: it is brought to the session's parameters before the first request, and parted from the session at last.
+import type { CloseReason } from '../errors.ts'
+import type { Link } from '../server/link.ts'
+import type { LinkUser } from '../server/link_user.ts'
+import { ASKED } from '../wire/asked.ts'
+import { STATUS_IDLE } from '../wire/codes.ts'
+import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { prepareLink, takeOverSpelling } from './prepare_link.ts'
+import type { Relay } from './relay.ts'
+import type { SessionParts } from './session_parts.ts'
+
+/** What becomes of a session that has lost its link. */
+export interface Loss {
+  /** The session goes on with another link. */
+  readonly stays: boolean
+  /** So many of its requests get no other answer. */
+  readonly unanswered: number
+}
+
+const NOTHING_DIFFERS: readonly number[] = []
+
+export class HeldLink {
+  /** The link that is brought to the session's parameters. */
+  preparing: Link | null = null
+  readonly #user: LinkUser
+  readonly #relay: Relay
+  readonly #parts: SessionParts
+
+  constructor(user: LinkUser, relay: Relay, parts: SessionParts) {
+    this.#user = user
+    this.#relay = relay
+    this.#parts = parts
+  }
+
+  get link(): Link | null {
+    return this.#relay.link ?? this.preparing
+  }
+
+  /** Nothing that was begun on `link` is unfinished, on either side. */
+  settled(link: Link): boolean {
+    return link.ledger.settled && this.#relay.atMessageBoundary
+  }
+
+  /** The link is the session's. Answers which of its parameters are to be brought to the session's first, by `prepare`. */
+  attach(link: Link): readonly number[] {
+    link.user = this.#user
+    link.ledger.listener = this.#relay.unnamed
+    this.#relay.unnamed.attach(link)
+    this.#relay.named?.attach(link.statements)
+    const { parameters } = this.#parts
+    return link.parameters.key === parameters.key ? NOTHING_DIFFERS : parameters.differing(link.parameters)
+  }
+
+  /** `done` gets the server's error, if any: the link is given back then. Else the link is ready. */
+  prepare(link: Link, differing: readonly number[], done: (error: ReplyFields | undefined) => void): void {
+    this.preparing = link
+    const { parameters, transport, pool } = this.#parts
+    prepareLink(link, parameters, differing, (error) => {
+      this.preparing = null
+      if (error !== undefined) {
+        this.detach(link)
+        pool.release(link)
+        return done(error)
+      }
+      takeOverSpelling(link, parameters, differing, (name, value) => transport.write(parameterStatus(name, value)))
+      // the SET was a Query, which ended what the server held
+      this.#relay.unnamed.attach(link)
+      this.#relay.link = link
+      done(undefined)
+    })
+  }
+
+  detach(link: Link): void {
+    link.user = null
+    link.ledger.listener = null
+    link.resume()
+    this.#relay.link = null
+    this.#relay.unnamed.detach()
+    this.#relay.named?.detach()
+  }
+
+  /** The link is dead. `keeps`: the session cannot go on without it (session mode). */
+  lost(link: Link, keeps: boolean, partialReply: boolean): Loss {
+    const { ledger } = link
+    const wasPreparing = this.preparing !== null
+    const stays =
+      (!keeps || wasPreparing) &&
+      ledger.status === STATUS_IDLE &&
+      !partialReply &&
+      !ledger.copyIn &&
+      !ledger.batchOpen &&
+      !ledger.skipping &&
+      this.#relay.atMessageBoundary
+    this.preparing = null
+    this.#relay.unlink()
+    // the one in front of a DEALLOCATE
+    const ownQueries = ledger.head === ASKED.inventedQuery && !link.questioning ? 1 : 0
+    // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
+    return { stays, unanswered: wasPreparing || link.cleansing ? 0 : ledger.owed - ownQueries }
+  }
+
+  /** The session is over, for `reason`: the link serves others, or ends when it is in the middle of something. */
+  giveUp(link: Link, reason: CloseReason): void {
+    const { pool, cancel } = this.#parts
+    const settled = this.settled(link) && !link.ledger.unclean && this.preparing === null
+    const running = !link.ledger.quiet && !link.cleansing
+    this.detach(link)
+    this.preparing = null
+    if (settled) return pool.release(link)
+    if (running) cancel(link)
+    pool.discard(link, reason === 'transaction_block' ? reason : 'client_gone_with_query')
+  }
+}

@@ -1,0 +1,19 @@
+// The states of a session and the moves between them.
+
+/** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
+export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
+
+const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
+  idle: ['waiting', 'preparing', 'active', 'closed'],
+  waiting: ['preparing', 'active', 'idle', 'closed'],
+  preparing: ['active', 'closed', 'idle'],
+  active: ['idle', 'ending', 'closed'],
+  ending: ['closed'],
+  closed: [],
+}
+
+/** Answers `to`. Throws when there is no such move. */
+export function moved(from: SessionState, to: SessionState): SessionState {
+  if (!MOVES[from].includes(to)) throw new Error(`a session cannot go from ${from} to ${to}`)
+  return to
+}
