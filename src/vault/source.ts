@@ -2,13 +2,13 @@
 import { delay } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
 import type { VaultContext } from './context.ts'
-import { remedyOf } from './failure.ts'
 import { canServe } from './generation.ts'
 import { Holders } from './holders.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
 import { CredentialReader } from './reader.ts'
 import { Refusals } from './refusals.ts'
 import { Revoker } from './revoke.ts'
+import { SourceLog } from './source_log.ts'
 import type { SourceSnapshot } from './source_snapshot.ts'
 import type { TokenKeeper } from './token_keeper.ts'
 import { Wakeable, waitForAny } from './wake.ts'
@@ -22,6 +22,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   readonly name: string
   readonly vaultPath: string
   readonly #context: VaultContext
+  readonly #log: SourceLog
   readonly #keeper: TokenKeeper
   readonly #reader: CredentialReader
   readonly #revoker: Revoker
@@ -42,6 +43,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#keeper = keeper
     this.name = name
     this.vaultPath = vaultPath
+    this.#log = new SourceLog(context, name, vaultPath)
     this.#refusals = new Refusals(context.clock)
     this.#revoker = new Revoker(context, keeper)
     this.#reader = new CredentialReader(context, keeper, {
@@ -83,7 +85,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     if (lease.state === 'offered') {
       lease.become('current')
       this.#refusals.proven()
-      this.#context.log.info('credential_proven', `logged in to PostgreSQL as ${lease.credential.user}`, this.#fields(lease))
+      this.#log.proven(lease)
     }
     this.#reportRotation(lease)
     this.#settle()
@@ -93,14 +95,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const lease = this.#find(generation)
     if (lease === undefined || this.#closed) return
     const next = this.#refuse(lease)
-    const { user } = lease.credential
-    if (sqlstate === '42704') this.#roleGone(lease, `the role ${user} does not exist any more${next ?? ''}`)
-    else if (next !== undefined) {
-      this.#context.log.warning('credential_refused', `PostgreSQL refuses ${user} (${sqlstate})${next}`, {
-        ...this.#fields(lease),
-        code: sqlstate,
-      })
-    }
+    if (sqlstate === '42704') this.#roleGone(lease, next ?? '')
+    else if (next !== undefined) this.#log.refused(lease, sqlstate, next)
     if (next !== undefined) this.#obtain(0)
   }
 
@@ -125,14 +121,12 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   }
 
   ended(lease: Lease): void {
-    const { log } = this.#context
     if (lease.state === 'draining') {
       lease.become('gone')
       for (const consumer of this.#holders.of(lease.generation)) consumer.gone(lease.generation)
     } else if (canServe(lease.state)) {
       lease.become('overdue')
-      const message = 'the lease is past its end and not replaced; its connections are kept while PostgreSQL lets them'
-      log.warning('lease_overdue', message, this.#fields(lease))
+      this.#log.overdue(lease)
       for (const consumer of this.#holders.all()) {
         if (this.#holders.newestOf(consumer) > lease.generation) consumer.gone(lease.generation)
         else consumer.overdue(lease.generation)
@@ -200,10 +194,6 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     return left.length === 0 ? undefined : Math.max(...left)
   }
 
-  #fields(lease: Lease): { source: string; generation: number; lease: string } {
-    return { source: this.name, generation: lease.generation, lease: lease.leaseId }
-  }
-
   #target(leaseId: string, generation: number) {
     return { leaseId, generation, source: this.name, vaultPath: this.vaultPath }
   }
@@ -215,14 +205,10 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   }
 
   #readFailed(trouble: Trouble, attempted: boolean): void {
-    const { log, observer, clock } = this.#context
+    const { observer, clock } = this.#context
     if (attempted && this.#generation > 0) observer.rotation(this.name, 'failed', clock.monotonicMs() - (this.#rotationMs ?? 0))
     const news = trouble.code !== this.#trouble?.code || trouble.detail !== this.#trouble.detail
-    if (attempted && news) {
-      const serving = this.#servingLeftMs() === undefined ? '' : '; the credential in use goes on serving'
-      const message = `no credential from ${trouble.detail}${remedyOf(trouble.code, this.vaultPath)}${serving}`
-      log.warning('vault_request_failed', message, { source: this.name, code: trouble.code })
-    }
+    if (attempted && news) this.#log.readFailed(trouble, this.#servingLeftMs() !== undefined)
     this.#setTrouble(trouble)
   }
 
@@ -266,27 +252,19 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
       return
     }
     this.#leases.push(lease)
-    const message = `leased ${grant.credential.user} for ${Math.round(grant.durationMs / 1000)} s`
-    this.#context.log.info('lease_obtained', message, this.#fields(lease))
-    this.#warnAboutRotateBefore(grant)
+    this.#log.obtained(lease, grant)
     this.#setTrouble(undefined)
     for (const consumer of this.#holders.all()) consumer.offer(lease.credential)
     this.#settle()
     void lease.run()
   }
 
-  #warnAboutRotateBefore(grant: LeaseGrant): void {
-    const before = this.#context.settings.rotate_before
-    if (grant.renewable || before <= grant.durationMs / 2 || !this.#context.once(`rotate_before ${this.name}`)) return
-    const message = `rotate_before (${before / 1000} s) is longer than half of the lease, which cannot be renewed: it is replaced at half of its life`
-    this.#context.log.warning('lease_warning', message, { source: this.name })
-  }
-
-  #roleGone(lease: Lease, message: string): void {
+  /** `next` says when another credential is leased. */
+  #roleGone(lease: Lease, next: string): void {
     if (lease.state === 'gone') return
     lease.stop()
     lease.become('gone')
-    this.#context.log.warning('role_gone', message, this.#fields(lease))
+    this.#log.roleGone(lease, next)
     for (const consumer of this.#holders.all()) consumer.gone(lease.generation)
     this.#settle()
   }
@@ -298,7 +276,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#rotationMs = undefined
     if (lease.generation === 1) return
     this.#context.observer.rotation(this.name, 'ok', ms)
-    this.#context.log.info('rotated', `new connections log in as ${lease.credential.user}`, { ...this.#fields(lease), ms: Math.round(ms) })
+    this.#log.rotated(lease, ms)
   }
 
   /** Whether nobody will open links with `lease` any more. */
