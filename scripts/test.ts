@@ -1,4 +1,5 @@
-// Runs every test: unit tests on Bun and Deno, then end-to-end tests one file at a time with one PostgreSQL and one Vault.
+// Runs every test: unit tests on Bun and Deno, then end-to-end tests in two lanes, each with a PostgreSQL and a Vault of its own.
+import { prepareDrivers } from '../test/kit/drivers.ts'
 import { type OwnPostgres, startPostgres } from '../test/kit/postgres.ts'
 import { type OwnVault, startVault } from '../test/kit/vault.ts'
 import { buildBinary } from './lib/binary.ts'
@@ -10,6 +11,8 @@ import { vaultServer } from './lib/vault.ts'
 const ON_DENO = 'deno run -A src/main.ts'
 const SMOKE = './test/e2e.smoke.test.ts'
 const LONGEST_FILE_MS = 20 * 60_000
+/** Most files wait for leases and timeouts, so two at a time hardly slow each other down. */
+const LANES = [1, 2]
 
 const filter = process.argv[2]
 const total: Tally = { passed: 0, failed: 0, skipped: 0 }
@@ -43,23 +46,39 @@ async function attempt<T>(name: string, task: () => Promise<T>): Promise<T | und
 const bunTest = (files: readonly string[]) => [process.execPath, 'test', '--timeout=120000', ...files]
 const denoTest = (files: readonly string[]) => ['deno', 'test', '-A', '--no-check', ...files]
 
-async function endToEnd(files: readonly string[]): Promise<void> {
+interface Job {
+  name: string
+  file: string
+  env?: Record<string, string>
+}
+
+/** Runs jobs until none is left, one at a time, against servers that only this lane uses. */
+async function lane(number: number, jobs: Job[], vaultBinary: string | undefined): Promise<void> {
   let postgres: OwnPostgres | undefined
   let vault: OwnVault | undefined
   try {
-    postgres = await attempt('PostgreSQL starts', () => startPostgres())
-    const binary = await attempt('the Vault test server is there', vaultServer)
-    if (binary) vault = await attempt('Vault starts', () => startVault())
-    const env: Record<string, string> = {}
-    if (postgres) env.PGLEASE_TEST_POSTGRES = JSON.stringify(postgres.address)
-    if (vault) env.PGLEASE_TEST_VAULT = JSON.stringify({ address: vault.address, rootToken: vault.rootToken, unsealKey: vault.unsealKey })
-    if (binary) env.PGLEASE_TEST_VAULT_BINARY = binary
-    for (const file of files) await runTests(file, bunTest([file]), env)
-    if (files.includes(SMOKE)) await runTests(`${SMOKE} on Deno`, bunTest([SMOKE]), { ...env, PGLEASE_UNDER_TEST: ON_DENO })
+    postgres = await attempt(`PostgreSQL ${number} starts`, () => startPostgres())
+    if (vaultBinary) vault = await attempt(`Vault ${number} starts`, () => startVault())
+    const servers: Record<string, string> = {}
+    if (postgres) servers.PGLEASE_TEST_POSTGRES = JSON.stringify(postgres.address)
+    if (vault)
+      servers.PGLEASE_TEST_VAULT = JSON.stringify({ address: vault.address, rootToken: vault.rootToken, unsealKey: vault.unsealKey })
+    if (vaultBinary) servers.PGLEASE_TEST_VAULT_BINARY = vaultBinary
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift())
+      await runTests(job.name, bunTest([job.file]), { ...servers, ...job.env })
   } finally {
     await vault?.stop()
     await postgres?.stop()
   }
+}
+
+async function endToEnd(files: readonly string[]): Promise<void> {
+  const vaultBinary = await attempt('the Vault test server is there', vaultServer)
+  // nothing is built while a test measures how long something takes
+  if (files.some((file) => file.includes('driver'))) await attempt("the drivers' programs are there", prepareDrivers)
+  const jobs: Job[] = files.map((file) => ({ name: file, file }))
+  if (files.includes(SMOKE)) jobs.push({ name: `${SMOKE} on Deno`, file: SMOKE, env: { PGLEASE_UNDER_TEST: ON_DENO } })
+  await Promise.all(LANES.map((number) => lane(number, jobs, vaultBinary)))
 }
 
 async function main(): Promise<void> {

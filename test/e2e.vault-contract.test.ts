@@ -103,8 +103,7 @@ contract('a role that cannot be dropped', async (player) => {
 contract('PostgreSQL out of reach of Vault, and back', async (player) => {
   const wire = await startBadWire(player.postgres)
   try {
-    const address = { host: '127.0.0.1', port: wire.port }
-    const mounted = await player.mount({ defaultTtl: 60, maxTtl: 120, address })
+    const mounted = await player.mount({ defaultTtl: 60, maxTtl: 120, hosts: `127.0.0.1:${wire.port}` })
     const { id, username } = await lease(player, 'a lease', mounted)
     wire.refuse = true
     wire.resetAll()

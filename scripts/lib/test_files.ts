@@ -1,4 +1,4 @@
-// Which test files there are: unit tests run together on both runtimes, end-to-end tests one by one.
+// Which test files there are: unit tests run together on both runtimes, end-to-end tests each in a process of its own.
 import { readdirSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { repository } from './run.ts'

@@ -23,8 +23,8 @@ export interface MountOptions {
   database?: string
   creationStatements?: readonly string[]
   revocationStatements?: readonly string[]
-  /** Where Vault finds PostgreSQL when not at the server's own address (a relay). */
-  address?: { host: string; port: number }
+  /** Where Vault finds the primary, when not at the server's own address: `host:port,host:port`. */
+  hosts?: string
 }
 
 /** A mounted database engine with one role. */
@@ -83,12 +83,12 @@ export class DatabaseMount {
 export async function mountDatabase(vault: VaultServer, postgres: PostgresServer, options: MountOptions): Promise<DatabaseMount> {
   const mounted = new DatabaseMount(vault, postgres, options.mount ?? unique('database-'), options.role ?? unique('').slice(0, 8))
   await postgres.createGroupRole(GROUP_ROLE)
-  const { host, port } = options.address ?? postgres
+  const hosts = options.hosts ?? `${postgres.host}:${postgres.port}`
   await vault.request('POST', `sys/mounts/${mounted.mount}`, { type: 'database' })
   await vault.request('POST', `${mounted.mount}/config/pg`, {
     plugin_name: 'postgresql-database-plugin',
     allowed_roles: '*',
-    connection_url: `postgresql://{{username}}:{{password}}@${host}:${port}/${options.database ?? 'postgres'}?sslmode=disable`,
+    connection_url: `postgresql://{{username}}:{{password}}@${hosts}/${options.database ?? 'postgres'}?sslmode=disable&target_session_attrs=read-write`,
     username: postgres.superuser,
     password: postgres.password,
   })

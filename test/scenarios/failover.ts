@@ -6,12 +6,15 @@ import { poll } from '../kit/child.ts'
 import type { Pglease } from '../kit/pglease.ts'
 import type { Scenario } from '../kit/scenario.ts'
 import { promote, startStandby } from '../kit/standby.ts'
-import { type Cluster, clusterFacts, startCluster } from './cluster.ts'
+import type { VaultServer } from '../kit/vault.ts'
+import { type Cluster, clusterFacts, leasedFrom, startCluster } from './cluster.ts'
 import { clientError, DATABASE, type FaultContext } from './fault_world.ts'
 
 export interface FailoverOptions {
   /** Failovers follow one another until this is over; two at least, the second one by SIGKILL. */
   durationMs: number
+  /** Credentials are leased from it, and rotate all the while; a fixed password unless given. */
+  vault?: VaultServer
 }
 
 const WRITERS = 8
@@ -20,6 +23,7 @@ const IDLE_CLIENTS = 12
 const LONGEST_WITHOUT_PRIMARY_MS = 7_000
 const RESUMED_WITHIN_MS = 2_000
 const PAUSE_AFTER_FAILURE_MS = 100
+const ROTATED_WITHIN_MS = 20_000
 
 /** One client that writes without a pause, except after an error, and never connects again. */
 class Writer {
@@ -122,11 +126,18 @@ async function failOver({ primary, standby }: Cluster, { writers, idle }: Client
   }
 }
 
-export async function failovers({ scenario: s, seed, say }: FaultContext, { durationMs }: FailoverOptions): Promise<Figure[]> {
+/** A rotation that waited for the failover is made up for. */
+async function rotatesAgain(pglease: Pglease): Promise<void> {
+  const before = pglease.logged('rotated').length
+  await poll('the credentials rotate again', () => pglease.logged('rotated').length > before || undefined, ROTATED_WITHIN_MS)
+}
+
+export async function failovers({ scenario: s, seed, say }: FaultContext, { durationMs, vault }: FailoverOptions): Promise<Figure[]> {
   const random = seeded(seed)
   let cluster = await startCluster(s)
-  const database = { ...clusterFacts(cluster), target_session_attrs: 'read-write' }
-  const pglease = await s.pglease({ config: { http_addr: '', admin_addr: '', databases: { [DATABASE]: database } } })
+  const leased = vault && (await leasedFrom(s, vault, cluster))
+  const database = { ...clusterFacts(cluster, leased && { vault_path: leased.vault_path }), target_session_attrs: 'read-write' }
+  const pglease = await s.pglease({ config: { http_addr: '', admin_addr: '', ...leased?.settings, databases: { [DATABASE]: database } } })
   const clients = await startClients(s, pglease)
   const rounds: Round[] = []
   const until = performance.now() + durationMs
@@ -135,12 +146,14 @@ export async function failovers({ scenario: s, seed, say }: FaultContext, { dura
     const { primary: old, standby } = cluster
     rounds.push(await failOver(cluster, clients, kill, LONGEST_WITHOUT_PRIMARY_MS * (rounds.length === 0 ? 1 : random())))
     say(`${rounds.length} failovers, the last ${kill ? 'by SIGKILL' : 'in order'}: ${Math.round(rounds.at(-1)?.resumedMs ?? 0)} ms`)
+    if (leased) await rotatesAgain(pglease)
     cluster = { primary: standby, standby: await startStandby(s, standby, old.port) }
   }
   await Promise.all(clients.writers.map((writer) => writer.stop()))
   const failures = rounds.flatMap((round) => round.failures)
   return [
     told('failovers', rounds.length),
+    ...(leased ? [told('rotations', pglease.logged('rotated').length)] : []),
     atLeast('writes', Math.min(...clients.writers.map(({ writes }) => writes)), rounds.length, 'by each writer'),
     atMost('writes resumed after the promotion', Math.max(...rounds.map(({ resumedMs }) => resumedMs)), RESUMED_WITHIN_MS, 'ms'),
     exactly(
