@@ -16,7 +16,7 @@ test('a PostgreSQL of its own can be frozen, thawed, killed and restarted', asyn
   const postgres = await startPostgres({ config: { work_mem: '1MB' }, hba: ['host all trusted 127.0.0.1/32 trust'], maxConnections: 20 })
   try {
     assert.deepEqual(await postgres.sql('SHOW max_connections'), [{ max_connections: '20' }])
-    postgres.freeze()
+    await postgres.freeze()
     const late = postgres.sql('SELECT 1 AS one')
     assert.ok(await staysPending(late))
     postgres.thaw()
@@ -80,7 +80,7 @@ test('a Vault of its own can be sealed and frozen', async () => {
     assert.equal((await vault.send('GET', 'sys/health')).status, 503)
     await vault.unseal()
     assert.equal((await vault.send('GET', 'sys/health')).status, 200)
-    vault.freeze()
+    await vault.freeze()
     const late = vault.send('GET', 'sys/health')
     assert.ok(await staysPending(late))
     vault.thaw()

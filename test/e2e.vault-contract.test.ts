@@ -177,7 +177,7 @@ contract(
     const mounted = await player.mount({ defaultTtl: 3, maxTtl: 60 })
     const { username } = await lease(player, 'a lease', mounted)
     const ended = performance.now() + 3500
-    vault.freeze()
+    await vault.freeze()
     const late = vault.send('GET', 'sys/health')
     const givenUp = fetch(`${vault.address}/v1/${mounted.path}`, {
       headers: { 'X-Vault-Token': vault.rootToken },

@@ -225,7 +225,7 @@ scenario('Vault frozen past the end of the lease: few requests, and a new genera
   const consumer = new TestConsumer(vault.source('app', mount.path), { accepts: (credential) => login(postgres, credential) })
   await poll('the first generation serves', () => consumer.proven === 1 || undefined)
   const before = wire.requestCount
-  server.freeze()
+  await server.freeze()
   await poll('the lease is overdue', () => consumer.events.includes('overdue 1') || undefined)
   await poll('Vault is asked again and again', () => wire.requestCount - before >= 4 || undefined, 60_000)
   assert.ok(wire.requestLines.slice(before).filter((line) => line.includes('/creds/')).length === 0)

@@ -124,9 +124,11 @@ export class Logins<L extends PoolLink> {
     this.#retry?.cancel()
   }
 
-  /** Does whatever is due: prove an offered credential, replace links of old ones, open links for those who wait. */
+  /** Does whatever is due: tell those who wait in vain, prove an offered credential, replace links of old ones, open links for those who wait. */
   advance(): void {
     if (this.#closed) return
+    // the last link may have gone since they began to wait
+    if (this.#host.waiting > 0) this.#refuseWaiting()
     if (this.#trouble.waitMs > 0) return this.#retryLater()
     if (this.#offered !== undefined && !this.#proving) this.#prove(this.#offered)
     this.#replace()

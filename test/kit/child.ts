@@ -1,5 +1,6 @@
 // A child process of a test: its lines as events, its end as a promise, and never left behind.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 
 export const EVENT_WAIT_MS = 30_000
@@ -199,6 +200,23 @@ export async function poll<T>(
     if (answer !== undefined) return answer
     if (performance.now() > until) throw new Error(`${description}: not within ${waitMs} ms\n${detail()}`)
     await pause(50)
+  }
+}
+
+/** Resolves when every thread of the processes stands still: SIGSTOP takes a moment, in which they may still answer. */
+export async function standStill(pids: readonly number[]): Promise<void> {
+  await poll('the processes stand still', () => pids.every((pid) => threadStates(pid).every((state) => state === 'T')) || undefined)
+}
+
+/** The state letters of proc(5) of a process's threads; none once it has ended. */
+function threadStates(pid: number): string[] {
+  try {
+    // the name before the state is in brackets and may hold any character
+    return readdirSync(`/proc/${pid}/task`).map(
+      (id) => readFileSync(`/proc/${pid}/task/${id}/stat`, 'latin1').split(') ').at(-1)?.[0] ?? '',
+    )
+  } catch {
+    return []
   }
 }
 

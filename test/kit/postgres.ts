@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { cacheDirectory } from '../../scripts/lib/cache.ts'
-import { type Child, freePort, poll } from './child.ts'
+import { type Child, freePort, poll, standStill } from './child.ts'
 import { insertHba, type PostgresVersion, runAsDatabaseUser, unprivileged } from './postgres-binaries.ts'
 
 const SUPERUSER = 'postgres'
@@ -159,8 +159,10 @@ export class OwnPostgres extends PostgresServer {
   }
 
   /** SIGSTOP to the server and all its backends: connections stay open and nothing answers. */
-  freeze(): void {
+  async freeze(): Promise<void> {
     this.#signalAll('SIGSTOP')
+    const child = this.#child
+    if (child) await standStill([child.pid, ...childrenOf(child.pid)])
   }
 
   thaw(): void {

@@ -1,6 +1,6 @@
 // A real Vault server of the test's own, or the run's shared one, and its REST interface.
 import { vaultServer } from '../../scripts/lib/vault.ts'
-import { Child, type ChildEnd } from './child.ts'
+import { Child, type ChildEnd, standStill } from './child.ts'
 
 export interface VaultAddress {
   /** http://127.0.0.1:PORT, or https with TLS. */
@@ -105,8 +105,9 @@ export class OwnVault extends VaultServer {
   }
 
   /** SIGSTOP: connections are accepted by the kernel and nothing answers. */
-  freeze(): void {
+  async freeze(): Promise<void> {
     this.#child.signal('SIGSTOP')
+    await standStill([this.#child.pid])
   }
 
   thaw(): void {

@@ -130,6 +130,20 @@ test('a permanent cause without any link fails clients at once, a transient one 
   assert.ok((await take()).link)
 })
 
+test('a client that waits for the last link is told of the permanent cause when that link has gone', async () => {
+  const { pool, source, take, settle } = setUp({ pool_size: 1 })
+  source.offer(1)
+  const busy = await take()
+  source.consumer?.trouble({ code: 'vault_bad_request', detail: 'unknown role' })
+  const waiting = await take()
+  assert.equal(waiting.refused, undefined)
+  pool.overdue(1)
+  pool.roleGone(busy.link as FakeLink)
+  release(pool, busy)
+  await settle()
+  assert.match(refusalOf(waiting)?.message ?? '', /unknown role/)
+})
+
 test('a role that is gone bars its generation: idle links close now, busy ones as they settle', async () => {
   const { pool, source, take, settle } = setUp()
   source.offer(1)

@@ -51,7 +51,7 @@ export async function vaultFrozen({ scenario: s, seed, say }: FaultContext, opti
   const requestsBefore = world.wire.requestCount
   const queriesBefore = load.tally.result().queries
   const { how = 'frozen' } = options
-  if (how === 'frozen') vault.freeze()
+  if (how === 'frozen') await vault.freeze()
   else await vault.seal()
   say(`Vault is ${how} for ${durationMs / 1000} s`)
   await pause(durationMs)

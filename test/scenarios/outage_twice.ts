@@ -19,7 +19,7 @@ export async function frozenAndRestarted({ scenario: s, seed, say }: FaultContex
   const queries = () => load.tally.result().queries
   const some = queries() + CLIENTS * (1 + Math.floor(50 * seeded(seed)()))
   await poll('the load runs', () => queries() > some || undefined)
-  vault.freeze()
+  await vault.freeze()
   await pglease.waitForLog('lease_overdue')
   await postgres.restart()
   say('Vault is frozen, the lease is over, and PostgreSQL was restarted')

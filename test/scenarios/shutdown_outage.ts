@@ -69,7 +69,7 @@ export async function vaultAway({ scenario: s }: FaultContext, options: { postgr
   const world = await faultWorld(s, { ...options, vault })
   const pglease = await s.pglease({ config: world.settings })
   await pglease.waitReady()
-  vault.freeze()
+  await vault.freeze()
   pglease.signal(signal)
   const signalled = performance.now()
   const { code } = await pglease.exit

@@ -266,7 +266,7 @@ test('a host or port where nobody answers', async () => {
 test('a server that freezes or is shut down', async () => {
   const { postgres } = await start()
   const session = await open(plain(postgres), 'scram_user', 'pw-scram')
-  postgres.freeze()
+  await postgres.freeze()
   const slow = dial(network, { ...plain(postgres), sslmode: 'require' }, 300, systemClock)
   await assert.rejects(slow, { code: 'connect_timeout' }).finally(() => postgres.thaw())
   const running = session.query('select pg_sleep(60)')
