@@ -1,10 +1,11 @@
 // A session's named prepared statements: its names stand for statements of the pool, and each message goes out under the pool's name.
 import {
+  CLOSE_DUPLICATE,
   CLOSE_SPARE,
-  closeNamed,
+  DUPLICATE,
   type LinkStatements,
+  PARSE_DUPLICATE,
   PARSE_SPARE,
-  parseEmpty,
   type Statement,
   type StatementRegistry,
   type StatementsUser,
@@ -16,7 +17,7 @@ import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
 import { KEPT_LIMIT, STATEMENT } from './unnamed.ts'
 
-/** What a message changes once the server has carried it out; nothing: of a link's own name; own: of a name in `#ownNames`. */
+/** What a message changes once the server has carried it out; own: of a name in `#ownNames`. */
 type Change = 'nothing' | 'use' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
 
 interface Step {
@@ -138,11 +139,8 @@ export class NamedStatements implements StatementsUser {
     if (kind === ASKED.parse) return this.#parse(link, ledger, buffer, position, nameEnd, name, out)
     const statement = this.#names.get(name)
     if (kind === ASKED.close) return this.#close(ledger, kind, position, name, statement)
-    if (statement === undefined) {
-      // the server says that there is none
-      if (link.ownName === name) this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, closeNamed(name), out)
-      return asIs(ledger, kind, position)
-    }
+    // the server says that there is none
+    if (statement === undefined) return asIs(ledger, kind, position)
     if (link.has(statement)) link.touch(statement)
     else if (!statement.retired) {
       this.#makeRoom(link, ledger, out)
@@ -151,7 +149,7 @@ export class NamedStatements implements StatementsUser {
     }
     this.#steps.push(this.#use(name, statement))
     ledger.asked(kind === ASKED.bind ? ASKED.bindNamed : ASKED.describeNamed)
-    rename(buffer, position, nameStart, nameEnd, statement, out)
+    rename(buffer, position, nameStart, nameEnd, statement.name, out)
     return nameEnd + 1
   }
 
@@ -167,8 +165,6 @@ export class NamedStatements implements StatementsUser {
     this.#undo()
     this.#link?.clear()
     this.#ownNames.clear()
-    // what was sent behind may include it
-    if (this.#link !== null && this.#changing === 0) this.#link.ownName = null
     for (const name of [...this.#names.keys()]) this.#unname(name)
     // what was sent behind it is still to come
     for (const step of this.#steps) this.#replay(step)
@@ -208,10 +204,7 @@ export class NamedStatements implements StatementsUser {
 
   #parse(link: LinkStatements, ledger: Ledger, buffer: Buffer, position: number, nameEnd: number, name: string, out: Assembly): number {
     const end = position + 1 + lengthAt(buffer, position + 1)
-    if (this.#names.has(name)) {
-      this.#refuseDuplicate(link, ledger, name, out)
-      return asIs(ledger, ASKED.parse, position)
-    }
+    if (this.#names.has(name)) return this.#refuseDuplicate(ledger, buffer, position, nameEnd, out)
     if (end > buffer.length || end - position > KEPT_LIMIT) {
       link.pin()
       this.#ownNames.add(name)
@@ -235,14 +228,13 @@ export class NamedStatements implements StatementsUser {
     return end
   }
 
-  /** The server holds an empty query under the client's own name, so that it is the server that refuses the Parse of that name. */
-  #refuseDuplicate(link: LinkStatements, ledger: Ledger, name: string, out: Assembly): void {
-    if (link.ownName !== null && link.ownName !== name) {
-      this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, closeNamed(link.ownName), out)
-    }
-    link.ownName = name
-    this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, closeNamed(name), out)
-    this.#invent(ledger, ASKED.inventedParseNamed, NOTHING, parseEmpty(name), out)
+  /** Goes out under a name that the server knows by then, so that it is the server that refuses it, for whichever reason comes first. */
+  #refuseDuplicate(ledger: Ledger, buffer: Buffer, position: number, nameEnd: number, out: Assembly): number {
+    this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, CLOSE_DUPLICATE, out)
+    this.#invent(ledger, ASKED.inventedParseNamed, NOTHING, PARSE_DUPLICATE, out)
+    ledger.asked(ASKED.parse)
+    rename(buffer, position, position + HEADER_LENGTH, nameEnd, DUPLICATE, out)
+    return nameEnd + 1
   }
 
   /** Goes out as it is: the server has no statement of that name, and a Close of it succeeds all the same. */
@@ -310,9 +302,8 @@ function nameAt(buffer: Buffer, position: number): number {
   return type === BIND ? buffer.indexOf(0, body) + 1 : body + 1
 }
 
-/** Puts the begin of the message into `out`, up to and with the statement's name, which is the pool's in place of the session's. */
-function rename(buffer: Buffer, position: number, nameStart: number, nameEnd: number, statement: Statement, out: Assembly): void {
-  const { name } = statement
+/** Puts the begin of the message into `out`, up to and with the statement's name, which is `name` (with its zero) in place of the session's. */
+function rename(buffer: Buffer, position: number, nameStart: number, nameEnd: number, name: Buffer, out: Assembly): void {
   out.addHeader(buffer[position] as number, lengthAt(buffer, position + 1) + name.length - (nameEnd + 1 - nameStart))
   out.add(buffer, position + HEADER_LENGTH, nameStart)
   out.addAll(name)

@@ -57,7 +57,7 @@ export class Between<L extends PoolLink> {
   begins(link: L, nowMs: number): boolean {
     if (link.needsReset) this.#reset(link, nowMs)
     else if (link.roleMayDiffer) this.#resetRole(link)
-    else if (link.statements?.unclean) this.#run(link, 'DEALLOCATE ALL', 'reset_failed')
+    else if (link.statements?.pinned) this.#run(link, 'DEALLOCATE ALL', 'reset_failed')
     else if (link.facts.fit?.doubted === true) this.#askFit(link)
     else return false
     return true

@@ -28,8 +28,8 @@ export interface PoolLink extends Listed {
   roleMayDiffer: boolean
   /** The pool's: a client had it since its session was last reset. */
   needsReset: boolean
-  /** Unclean: prepared statements of the last session's are left on it. */
-  readonly statements?: { readonly unclean: boolean } | null
+  /** Pinned: prepared statements of the last session's own are left on it. */
+  readonly statements?: { readonly pinned: boolean } | null
   readonly closeReason: CloseReason | undefined
   shut(reason: CloseReason): void
   /** Its session is about to be reset: what was known of its state is not true any more. */

@@ -375,8 +375,9 @@ export class Link implements TransportHandler {
   close(end: TransportEnd): void {
     if (this.#closed) return
     this.#closed = true
-    this.statements?.clear()
     if (this.closeReason === undefined) this.#tellUser(end.kind === 'error' || this.#fatal === undefined ? 'server_closed' : 'server_fatal')
+    // after the user, who takes back what was not answered
+    this.statements?.clear()
     this.owner?.linkClosed(this, this.closeReason ?? 'server_closed')
   }
 

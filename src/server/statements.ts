@@ -20,11 +20,17 @@ function parseMessage(name: Buffer, rest: Buffer): Buffer {
 
 const EMPTY_TEXT = Buffer.from([0, 0, 0])
 
-/** Parse of an empty query under `name` (in latin1, as names come), which no server refuses, in a failed transaction neither. */
-export const parseEmpty = (name: string): Buffer => parseMessage(Buffer.from(`${name}\0`, 'latin1'), EMPTY_TEXT)
-export const closeNamed = (name: string): Buffer => close('S', name)
+const closeNamed = (name: string): Buffer => close('S', name)
 export const CLOSE_SPARE = closeNamed(SPARE_NAME)
 export const PARSE_SPARE = parseMessage(SPARE, EMPTY_TEXT)
+
+/** What a client parses under a name that it has already goes out under this one, of an empty query: the error tells the name. */
+const DUPLICATE_NAME = `${PREFIX}duplicate`
+/** With its zero. */
+export const DUPLICATE = Buffer.from(`${DUPLICATE_NAME}\0`)
+export const CLOSE_DUPLICATE = closeNamed(DUPLICATE_NAME)
+/** No server refuses it, in a failed transaction neither. */
+export const PARSE_DUPLICATE = parseMessage(DUPLICATE, EMPTY_TEXT)
 
 /** One text with its parameter types, shared by the sessions and links of a pool. */
 export class Statement {
@@ -102,8 +108,6 @@ export class LinkStatements implements NamedListener {
   readonly #held = new Set<Statement>()
   #newest: Statement | null = null
   user: StatementsUser | null = null
-  /** A client's own name (in latin1) under which the server perhaps holds an empty query. */
-  ownName: string | null = null
   /** There are statements under other names (SQL's PREPARE, a text too long to be kept): the link stays with its session. */
   pinned = false
   readonly #onPin: () => void
@@ -113,11 +117,6 @@ export class LinkStatements implements NamedListener {
     this.registry = registry
     this.#most = most
     this.#onPin = onPin
-  }
-
-  /** There are statements that the next session must not meet. */
-  get unclean(): boolean {
-    return this.pinned || this.ownName !== null
   }
 
   /** The link has to stay with its session. */
@@ -169,10 +168,8 @@ export class LinkStatements implements NamedListener {
   /** The server dropped all (DEALLOCATE ALL, DISCARD ALL). */
   forgetAll(): void {
     this.pinned = false
-    if (this.user === null) {
-      this.ownName = null
-      this.clear()
-    } else this.user.allForgotten()
+    if (this.user === null) this.clear()
+    else this.user.allForgotten()
   }
 
   /** The link is over. */

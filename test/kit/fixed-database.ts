@@ -20,6 +20,8 @@ export interface FixedOptions {
   sql?: string
   /** With probes and metrics. */
   http?: boolean
+  /** In place of the shared one. */
+  postgres?: PostgresServer
 }
 
 /** The database is called `app` by clients, whatever its name on the server. */
@@ -88,7 +90,7 @@ export class FixedDatabase {
 
 /** A database and a role of the test's own, and pglease before them. */
 export async function fixedDatabase(run: Scenario, options: FixedOptions = {}): Promise<FixedDatabase> {
-  const postgres = await sharedPostgres()
+  const postgres = options.postgres ?? (await sharedPostgres())
   const name = await postgres.createDatabase()
   const user = unique('user_')
   await postgres.createUser(user, PASSWORD)

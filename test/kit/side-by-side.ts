@@ -62,6 +62,9 @@ export async function replies(client: RawClient, messages: readonly Buffer[], re
   return lines
 }
 
+/** The server tells a duplicate by the name that pglease gave it. */
+const nameless = (trace: readonly string[]): string[] => trace.map((line) => line.replace(/"\w+" already exists/, '~ already exists'))
+
 /** Plays the steps, each by client number 0 or 1, over pglease and directly, and compares what each got. */
 export async function same(
   run: Scenario,
@@ -78,7 +81,7 @@ export async function same(
   const wanted = await play([await it.direct(), await it.direct()])
   await it.postgres.sql('TRUNCATE t, late', it.database)
   const got = await play([await it.pooled(), await it.pooled()])
-  for (const [index, trace] of wanted.entries()) assert.deepEqual(got[index], trace, `step ${index + 1}`)
+  for (const [index, trace] of wanted.entries()) assert.deepEqual(nameless(got[index] ?? []), nameless(trace), `step ${index + 1}`)
   return got
 }
 
