@@ -68,7 +68,7 @@ async function closeLinks(routes: Routes<Served>, clock: Clock): Promise<void> {
   const pools = routes.all().map(({ pool }) => pool)
   for (const pool of pools) pool.abort()
   do await delay(clock, LINKS_WATCH_MS)
-  while (pools.some((pool) => pool.size > 0))
+  while (pools.some((pool) => pool.connections > 0))
 }
 
 interface Running {

@@ -15,6 +15,7 @@ import { Secret } from './secret.ts'
 import { HostMoves } from './server/host_moves.ts'
 import { type HostChanged, Hosts } from './server/hosts.ts'
 import type { Link } from './server/link.ts'
+import { LinkChannels } from './server/link_channels.ts'
 import { openLink } from './server/open.ts'
 import { LinkStatements, StatementRegistry } from './server/statements.ts'
 import type { DatabaseSettings, Settings } from './settings/settings.ts'
@@ -47,6 +48,7 @@ function meterOf(metrics: Metrics, database: DatabaseMetrics): SessionMeter {
     waited: (ms) => database.observeWaitMs(ms),
     queried: (ms) => database.observeQueryMs(ms),
     transacted: (ms) => database.observeTransactionMs(ms),
+    notified: () => database.addNotification(),
     clientError: (code) => metrics.clientError(code),
   }
 }
@@ -125,6 +127,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
         redact(credential)
         const link = await openLink(open, credential)
         link.owner = pool
+        if (database.pool_mode !== 'session') link.channels = new LinkChannels()
         if (mostStatements > 0) link.useStatements(new LinkStatements(statements, mostStatements, () => counters.addPin()))
         return link
       },
@@ -152,6 +155,11 @@ export function databaseSnapshot({ database, pool, settings }: Served, clients: 
       used,
       tested: lists.count('tested'),
       closing: lists.count('closing') + lists.count('being_canceled'),
+      listening: pool.listening?.size ?? 0,
+    },
+    listening: {
+      sessions: pool.listening?.subscriptions.sessions ?? 0,
+      channels: pool.listening?.subscriptions.channels ?? 0,
     },
     poolSize: settings.pool_size,
     ...(pool.cause === '' ? {} : { trouble: pool.cause }),

@@ -27,6 +27,7 @@ const CLIENT_STATE_OF = {
   idle: 'idle',
   waiting: 'waiting',
   preparing: 'active',
+  settling: 'active',
   active: 'active',
   ending: 'active',
   closed: 'idle',

@@ -74,6 +74,14 @@ export const ERRORS = {
     'terminating connection because the credential of its server connection is being replaced',
     'Connect again. With pool_mode transaction, connections outlive the replacement.',
   ),
+  listen_failed: row(
+    '08006',
+    'final',
+    'LISTEN failed: %s',
+    'In pool_mode transaction one more server connection listens for all sessions of a database.',
+  ),
+  listening_lost: row('08006', 'final', 'the server connection that listens was lost, and notifications perhaps'),
+  notifications_unread: row('08006', 'final', 'notifications were not read: %s'),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
   // a pool that can't log in
   login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
@@ -152,6 +160,9 @@ export const CLOSE_REASONS = [
   'server_lost_in_session',
   'session_recycled',
   'transaction_block',
+  'listen_failed',
+  'listening_lost',
+  'notifications_unread',
   'idle_at_shutdown',
   'shutdown_now',
   // links

@@ -102,6 +102,7 @@ export class Metrics {
     this.#prepareLabels()
     this.#gauges()
     this.#databaseCounter('pglease_statement_pins_total', (database) => [[{}, database.pins]])
+    this.#databaseCounter('pglease_notifications_total', (database) => [[{}, database.notifications]])
     this.#databaseCounter('pglease_queries_total', (database) => [[{}, database.queries]])
     this.#databaseCounter('pglease_transactions_total', (database) => [[{}, database.transactions]])
     this.#databaseCounter('pglease_bytes_total', (database) => [
@@ -219,6 +220,12 @@ export class Metrics {
       for (const { name: database, servers } of databases) {
         for (const state of SERVER_STATES) gauge.set({ database, state }, servers[state])
       }
+    })
+    this.#gauge('pglease_listening_sessions', (gauge, { databases }) => {
+      for (const { name: database, listening } of databases) gauge.set({ database }, listening.sessions)
+    })
+    this.#gauge('pglease_listening_channels', (gauge, { databases }) => {
+      for (const { name: database, listening } of databases) gauge.set({ database }, listening.channels)
     })
     this.#gauge('pglease_lease_remaining_seconds', (gauge, { sources }) => {
       for (const { name: source, remainingSeconds } of sources) {

@@ -40,11 +40,12 @@ export const TRANSACTIONS = 1
 export const BYTES_FROM_CLIENT = 2
 export const BYTES_TO_CLIENT = 3
 export const PINS = 4
+export const NOTIFICATIONS = 5
 
 /** What the data path of one configured database counts. No method allocates; hot code may write `counters` itself. */
 export class DatabaseMetrics {
   readonly name: string
-  readonly counters = new Float64Array(5)
+  readonly counters = new Float64Array(6)
   readonly wait = new Durations()
   readonly transaction = new Durations()
   readonly query = new Durations()
@@ -63,6 +64,10 @@ export class DatabaseMetrics {
 
   addPin(): void {
     this.counters[PINS]! += 1
+  }
+
+  addNotification(): void {
+    this.counters[NOTIFICATIONS]! += 1
   }
 
   addBytesFromClient(bytes: number): void {
@@ -90,6 +95,10 @@ export class DatabaseMetrics {
 
   get pins(): number {
     return this.counters[PINS]!
+  }
+
+  get notifications(): number {
+    return this.counters[NOTIFICATIONS]!
   }
 
   get queries(): number {

@@ -3,8 +3,9 @@
 /** active: holds a link; waiting: wants one; idle: needs none. */
 export const CLIENT_STATES = ['active', 'waiting', 'idle'] as const
 export type ClientState = (typeof CLIENT_STATES)[number]
-/** used: idle for longer than server_check_delay; tested: being checked or reset; closing: until PostgreSQL has closed its side. */
-export const SERVER_STATES = ['login', 'active', 'idle', 'used', 'tested', 'closing'] as const
+/** used: idle for longer than server_check_delay; tested: being checked or reset; closing: until PostgreSQL has closed its
+ * side; listening: listens for the sessions of a pool in transaction mode. */
+export const SERVER_STATES = ['login', 'active', 'idle', 'used', 'tested', 'closing', 'listening'] as const
 export type ServerState = (typeof SERVER_STATES)[number]
 
 export interface DatabaseSnapshot {
@@ -12,6 +13,8 @@ export interface DatabaseSnapshot {
   readonly name: string
   readonly clients: Readonly<Record<ClientState, number>>
   readonly servers: Readonly<Record<ServerState, number>>
+  /** Transaction mode: sessions that listen, and the channels that they listen to. */
+  readonly listening: { readonly sessions: number; readonly channels: number }
   /** Most links that the pool may have; 0 = no limit. */
   readonly poolSize?: number
   /** Why no link can be opened now, for a person. */

@@ -85,13 +85,15 @@ test('snapshot: clients and links of each database by state', async () => {
   assert.deepEqual(leased, {
     name: 'leased',
     clients: { active: 0, waiting: 0, idle: 1 },
-    servers: { login: 0, active: 0, idle: 1, used: 0, tested: 0, closing: 0 },
+    servers: { login: 0, active: 0, idle: 1, used: 0, tested: 0, closing: 0, listening: 0 },
+    listening: { sessions: 0, channels: 0 },
     poolSize: 2,
   })
   assert.deepEqual(fixed, {
     name: 'fixed',
     clients: { active: 1, waiting: 1, idle: 1 },
-    servers: { login: 0, active: 1, idle: 0, used: 0, tested: 0, closing: 0 },
+    servers: { login: 0, active: 1, idle: 0, used: 0, tested: 0, closing: 0, listening: 0 },
+    listening: { sessions: 0, channels: 0 },
     poolSize: 1,
   })
   setup.fixed.answer(0, reply('C Z'))

@@ -25,7 +25,8 @@ const scrape = async (metrics: Metrics) => new Scrape(await metrics.render())
 const database = (name: string, changes: Partial<DatabaseSnapshot> = {}): DatabaseSnapshot => ({
   name,
   clients: { active: 1, waiting: 2, idle: 3 },
-  servers: { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9 },
+  servers: { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9, listening: 1 },
+  listening: { sessions: 2, channels: 3 },
   ...changes,
 })
 const source = (name: string, changes: Partial<SourceSnapshot> = {}): SourceSnapshot => ({
@@ -230,7 +231,15 @@ test('gauges say what the snapshot says, and forget what is no longer in it', as
     Object.fromEntries(told.find(name, { database: label }).map(({ labels, value }) => [labels.state, value]))
   assert.deepEqual(states('pglease_client_connections', 'app'), { active: 1, waiting: 2, idle: 3 })
   assert.deepEqual(states('pglease_client_connections', 'other'), { active: 0, waiting: 0, idle: 0 })
-  assert.deepEqual(states('pglease_server_connections', 'app'), { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9 })
+  assert.deepEqual(states('pglease_server_connections', 'app'), {
+    login: 4,
+    active: 5,
+    idle: 6,
+    used: 7,
+    tested: 8,
+    closing: 9,
+    listening: 1,
+  })
   const bySource = (name: string) => told.find(name).map(({ labels, value }) => [labels.source, value])
   assert.deepEqual(bySource('pglease_lease_remaining_seconds'), [['app', -3]])
   assert.deepEqual(bySource('pglease_lease_generation').sort(), [

@@ -33,6 +33,12 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
     'BEGIN in statement mode: use `pool_mode` transaction or session for this database. Several statements in one simple query are one transaction in every mode.',
   session_recycled:
     'Session mode: the credential of the server connection was replaced while the client was idle. Pools of applications connect again; with `pool_mode` transaction it does not happen.',
+  listen_failed:
+    'No server connection that listens could be had: the detail says why. It is one more than `pool_size`, so leave it room in `max_db_connections` and `max_server_connections`; a standby refuses LISTEN, so let `target_session_attrs` ask for a primary.',
+  listening_lost:
+    'Someone restarted PostgreSQL or ended that connection. The session is ended as it would be without a pooler: it has to connect and LISTEN again, and to look at what it may have missed.',
+  notifications_unread:
+    'The client stays in a transaction, or does not read, while notifications come. Shorten the transaction, or listen on a connection of its own.',
   named_statement_refused:
     '`max_prepared_statements` is 0, and a named prepared statement would be on another server connection next time. Raise it, or use unnamed statements (most drivers have a switch).',
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
@@ -83,6 +89,9 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
   session_recycled: 'Session mode: the credential of its server connection was replaced.',
   transaction_block: 'Statement mode: a transaction block was begun.',
+  listen_failed: 'LISTEN in transaction mode: no server connection that listens could be had.',
+  listening_lost: 'The server connection that listens for the sessions of the database was lost.',
+  notifications_unread: 'The client did not read its notifications.',
   idle_at_shutdown: 'pglease stops; the client was idle.',
   shutdown_now: 'pglease stopped at once.',
   server_closed: 'The server closed the connection.',

@@ -41,14 +41,35 @@ export class HeldLink {
     return link.ledger.settled && this.#relay.atMessageBoundary
   }
 
-  /** The link is the session's. Answers which of its parameters are to be brought to the session's first, by `prepare`. */
-  attach(link: Link): readonly number[] {
+  /** The link is the session's, which listens to `channels` (null: to nothing). Answers which of its parameters are to be brought to the session's first, by `prepare`. */
+  attach(link: Link, channels: ReadonlySet<string> | null): readonly number[] {
     link.user = this.#user
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
     this.#relay.named?.attach(link.statements)
+    link.channels?.begin(channels)
+    this.#relay.listens = channels !== null
+    if (channels === null) link.sender = this.#parts.id
     const { parameters } = this.#parts
     return link.parameters.key === parameters.key ? NOTHING_DIFFERS : parameters.differing(link.parameters)
+  }
+
+  /** A session that listens can tell its own notifications from those of the session that had the link before. */
+  isOther(link: Link): boolean {
+    return this.#relay.listens && link.sender !== this.#parts.id
+  }
+
+  /** As `prepare`, when `hearOut` has called back. */
+  prepareOther(link: Link, differing: readonly number[], hearOut: (done: () => void) => void, done: (error?: ReplyFields) => void): void {
+    this.preparing = link
+    hearOut(() => {
+      if (this.preparing !== link) return
+      link.sender = this.#parts.id
+      if (differing.length > 0) return this.prepare(link, differing, done)
+      this.preparing = null
+      this.#relay.link = link
+      done()
+    })
   }
 
   /** `done` gets the server's error, if any: the link is given back then. Else the link is ready. */
@@ -96,14 +117,14 @@ export class HeldLink {
     // the one in front of a DEALLOCATE
     const ownQueries = ledger.head === ASKED.inventedQuery && !link.questioning ? 1 : 0
     // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
-    return { stays, unanswered: wasPreparing || link.cleansing ? 0 : ledger.owed - ownQueries }
+    return { stays, unanswered: wasPreparing || link.asksItself ? 0 : ledger.owed - ownQueries }
   }
 
   /** The session is over, for `reason`: the link serves others, or ends when it is in the middle of something. */
   giveUp(link: Link, reason: CloseReason): void {
     const { pool, cancel } = this.#parts
     const settled = this.settled(link) && !link.ledger.unclean && this.preparing === null
-    const running = !link.ledger.quiet && !link.cleansing
+    const running = !link.ledger.quiet && !link.asksItself
     this.detach(link)
     this.preparing = null
     if (settled) return pool.release(link)

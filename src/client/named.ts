@@ -67,6 +67,11 @@ export class NamedStatements implements StatementsUser {
     return this.#names.has(name)
   }
 
+  /** The Parse of the statement that `name` means. */
+  textOf(name: string): Buffer | undefined {
+    return this.#names.get(name)?.parse
+  }
+
   /** SQL's DEALLOCATE of `name` is about to be forwarded and cannot fail. */
   drop(name: string): void {
     this.#undo()

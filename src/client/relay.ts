@@ -22,6 +22,7 @@ import { close } from '../wire/pgprotocol.ts'
 import { Assembly } from './assembly.ts'
 import { canDrop, DEALLOCATE_SPARE, droppedName, PARSE_DEALLOCATE, PREPARE_SPARE } from './deallocate.ts'
 import { NamedStatements, usesName } from './named.ts'
+import { canSeed, maySayUnlisten } from './unlisten.ts'
 import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
 
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
@@ -42,6 +43,8 @@ export interface RelayHost {
   clientAhead(): void
   /** The last bytes of a message went to a link that is settled already: it failed early. */
   answered(): void
+  /** What is held may end what the session listens to: `resume` is called when its channels were put on the link. */
+  seed(link: Link): void
   terminated(): void
   /** The link stays with the session: its named statements do too. */
   readonly keepsLink: boolean
@@ -56,6 +59,8 @@ export class Relay {
   named: NamedStatements | null = null
   /** What comes is kept: there is no link yet, or the link's replies are awaited first. */
   holding = false
+  /** The session listens. */
+  listens = false
   readonly #host: RelayHost
   readonly #maxMessageBytes: number
   /** Rewritten messages that go out with what follows them. */
@@ -170,6 +175,11 @@ export class Relay {
       }
       const link = this.link
       if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
+      if (this.listens && this.#needsSeed(link, kind, buffer, position)) {
+        this.#hold(buffer, start, position)
+        if (link.ledger.owed === 0) this.#host.seed(link)
+        return
+      }
       const { named } = this
       if (named?.any && (kind === ASKED.query || kind === ASKED.parseUnnamed)) {
         const name = droppedName(kind, buffer, position)
@@ -224,6 +234,10 @@ export class Relay {
 
   #mustHold(link: Link, type: number): boolean {
     return !isDropped(type) && this.#host.mustYield(link)
+  }
+
+  #needsSeed({ channels, ledger }: Link, kind: number, buffer: Buffer, position: number): boolean {
+    return channels?.seed === 'none' && canSeed(ledger) && maySayUnlisten(kind, buffer, position, this.named, this.unnamed)
   }
 
   /** Forwards what comes before `position` and keeps the rest until `resume`. */

@@ -9,6 +9,7 @@ import type { ReplyFields } from '../wire/reply.ts'
 import { ClientPause, PAUSED_FOR } from './client_pause.ts'
 import { HeldLink } from './held_link.ts'
 import { HIGH_WATER_BYTES, Relay, type RelayHost } from './relay.ts'
+import { SessionChannels } from './session_channels.ts'
 import { tellFailure } from './session_failure.ts'
 import { SessionTimes } from './session_meter.ts'
 import type { SessionParts } from './session_parts.ts'
@@ -30,6 +31,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   readonly #held: HeldLink
   readonly #pause: ClientPause
   readonly #times: SessionTimes
+  /** Null until the session says LISTEN. */
+  #channels: SessionChannels | null = null
   /** Nobody reads any more; what was asked is still carried out. */
   #gone = false
 
@@ -72,6 +75,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.link?.resume()
     const wasSlow = this.#pause.forReplies
     this.#pause.remove(PAUSED_FOR.replies)
+    if (wasSlow && this.takesNotifications) this.#channels?.deliver()
     if (wasSlow && (this.state === 'active' || this.state === 'idle')) this.#goOn()
   }
 
@@ -97,7 +101,16 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   mustYield(link: Link): boolean {
     const { pool } = this.parts
-    return link.questioning || (this.keepsLink ? pool.mustRecycle(link) : pool.mustYield(link))
+    if (link.questioning || link.channels?.changed === true || this.#channels?.pending === true) return true
+    return this.keepsLink ? pool.mustRecycle(link) : pool.mustYield(link)
+  }
+
+  seed(link: Link): void {
+    // the LISTEN was a Query, which ended what the server held
+    this.#channels?.seed(link, () => {
+      this.#relay.unnamed.attach(link)
+      this.#goOn()
+    })
   }
 
   linkFull(): void {
@@ -167,6 +180,24 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) this.#goOn()
   }
 
+  settle(): void {
+    const link = this.#relay.link
+    if (link === null) return
+    const { listening } = this.parts.pool
+    // who says Terminate listens no more
+    if (this.state !== 'active' || listening === undefined) return link.endSettling()
+    this.#move('settling')
+    this.#channels ??= new SessionChannels(this, listening)
+    const channels = this.#channels
+    channels.settle(link, () => {
+      if (this.state !== 'settling') return
+      this.#relay.listens = channels.names !== null
+      channels.deliver()
+      this.#move('active')
+      link.endSettling()
+    })
+  }
+
   linkDrained(): void {
     this.#pause.remove(PAUSED_FOR.link)
   }
@@ -180,7 +211,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.#pause.remove(PAUSED_FOR.link)
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'
-    if (!stays || ending) {
+    if (!stays || ending || this.state === 'settling') {
       this.parts.transport.write(lostLinkFatal(fatal))
       if (ending) return this.#finish('client_terminated')
       return this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
@@ -188,6 +219,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
     this.#times.answered(true)
     this.#move('idle')
+    if (this.takesNotifications) this.#channels?.deliver()
     this.#goOn()
   }
 
@@ -237,6 +269,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     return this.state === 'idle' || (this.state === 'active' && this.link?.ledger.settled === true && this.#relay.atMessageBoundary)
   }
 
+  /** No transaction runs, and the client has all replies and reads them. */
+  get takesNotifications(): boolean {
+    return !this.#pause.forReplies && (this.state === 'waiting' || this.state === 'preparing' || this.#rests)
+  }
+
   /** Session mode: the link has settled, and stays. */
   #keep(link: Link): void {
     // a query of pglease's own has ended what the server held
@@ -246,18 +283,22 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
 
   /** The link is ours: null while it is still brought to our parameters. */
   #attach(link: Link): Link | null {
-    const differing = this.#held.attach(link)
+    const channels = this.#channels
+    const differing = this.#held.attach(link, channels === null ? null : channels.names)
+    const isOther = channels !== null && this.#held.isOther(link)
     this.#times.began()
-    if (differing.length === 0) {
+    if (differing.length === 0 && !isOther) {
       this.#move('active')
       return link
     }
     this.#move('preparing')
-    this.#held.prepare(link, differing, (error) => this.#prepared(error))
+    const done = (error?: ReplyFields) => this.#prepared(error)
+    if (isOther) this.#held.prepareOther(link, differing, (heard) => channels.hearOut(heard), done)
+    else this.#held.prepare(link, differing, done)
     return null
   }
 
-  #prepared(error: ReplyFields | undefined): void {
+  #prepared(error?: ReplyFields): void {
     if (error !== undefined) {
       const refused = new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`)
       return this.fail(refused, 'parameters_failed')
@@ -295,6 +336,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.state === 'closed') return
     this.#move('closed')
     this.#relay.named?.end()
+    this.#channels?.leave()
     // who said Terminate is on its way out and has had all its replies
     if (reason === 'client_terminated') this.parts.transport.close()
     else this.parts.transport.end(LINGER_MS)

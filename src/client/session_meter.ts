@@ -9,6 +9,8 @@ export interface SessionMeter {
   waited(ms: number): void
   queried(ms: number): void
   transacted(ms: number): void
+  /** A notification came for it. */
+  notified(): void
   clientError(code: ErrorCode): void
 }
 

@@ -1,13 +1,17 @@
 // The states of a session and the moves between them.
 
-/** preparing: the link is brought to the session's parameters; ending: the client said Terminate and its last replies are awaited. */
-export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'ending' | 'closed'
+/**
+ * preparing: the link is brought to the session's parameters; settling: its last transaction is over, and it is made sure that its
+ * notifications reach it, before its client is told; ending: the client said Terminate and its last replies are awaited.
+ */
+export type SessionState = 'idle' | 'waiting' | 'preparing' | 'active' | 'settling' | 'ending' | 'closed'
 
 const MOVES: Readonly<Record<SessionState, readonly SessionState[]>> = {
   idle: ['waiting', 'preparing', 'active', 'closed'],
   waiting: ['preparing', 'active', 'idle', 'closed'],
   preparing: ['active', 'closed', 'idle'],
-  active: ['idle', 'ending', 'closed'],
+  active: ['idle', 'settling', 'ending', 'closed'],
+  settling: ['active', 'closed'],
   ending: ['closed'],
   closed: [],
 }

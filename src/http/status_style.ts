@@ -71,6 +71,7 @@ main.stale { opacity: .5; }
 .bar .used, .legend .used > i { background: var(--idle); }
 .bar .tested, .legend .tested > i { background: var(--login); }
 .bar .closing, .legend .closing > i { background: var(--close); }
+.bar .listening, .legend .listening > i { background: var(--wait); }
 .check { display: flex; gap: 8px; align-items: baseline; font-size: 13px; min-width: 0; }
 .check > i { flex: none; width: 8px; height: 8px; border-radius: 4px; background: var(--accent); }
 .check.failing > i { background: var(--bad); }

@@ -57,6 +57,7 @@ export class Between<L extends PoolLink> {
   begins(link: L, nowMs: number): boolean {
     if (link.needsReset) this.#reset(link, nowMs)
     else if (link.roleMayDiffer) this.#resetRole(link)
+    else if (link.channels?.listened) this.#unlisten(link)
     else if (link.statements?.pinned) this.#run(link, 'DEALLOCATE ALL', 'reset_failed')
     else if (link.facts.fit?.doubted === true) this.#askFit(link)
     else return false
@@ -89,6 +90,11 @@ export class Between<L extends PoolLink> {
   #resetRole(link: L): void {
     link.roleMayDiffer = false
     this.#run(link, 'RESET ROLE', 'reset_failed')
+  }
+
+  #unlisten(link: L): void {
+    if (link.channels !== null) link.channels.listened = false
+    this.#run(link, 'UNLISTEN *', 'reset_failed')
   }
 
   #askFit(link: L): void {

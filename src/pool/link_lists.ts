@@ -89,6 +89,12 @@ export class LinkLists<L extends Listed> {
     return undefined
   }
 
+  /** Any link for which `accept` is true. */
+  find(accept: (link: L) => boolean): L | undefined {
+    for (const link of this.#all) if (accept(link)) return link
+    return undefined
+  }
+
   countAlive(accept: (link: L) => boolean): number {
     let count = 0
     for (const link of this.#all) if (link.listed !== 'closing' && accept(link)) count++

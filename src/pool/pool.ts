@@ -6,6 +6,7 @@ import { CancelHolds } from './cancel_holds.ts'
 import { idleEnd } from './link_age.ts'
 import { LinkEnd } from './link_end.ts'
 import { LinkLists } from './link_lists.ts'
+import { Listening } from './listening.ts'
 import { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
@@ -24,6 +25,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly #logins: Logins<L>
   /** In session mode. */
   readonly #recycling: Recycling<L> | undefined
+  /** In the other modes. */
+  readonly listening: Listening<L> | undefined
   readonly #welcome = new Welcome()
   readonly #cancels = new CancelHolds<L>()
   readonly room: Room<L>
@@ -38,6 +41,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
     this.#logins = new Logins<L>(this, parts, this)
     if (parts.settings.pool_mode === 'session') this.#recycling = new Recycling<L>(parts, this.lists, this.#logins)
+    else this.listening = new Listening<L>(this, this.#logins, parts)
     this.#between = new Between<L>(this, parts.clock)
     this.#end = new LinkEnd<L>(this, this.#logins, (link) => this.#between.hostUnfit(link))
     this.#unsubscribe = parts.source.subscribe(this)
@@ -50,6 +54,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   get dialing(): number {
     return this.#logins.dialing
+  }
+
+  /** `size`, and the links that listen, which pool_size does not count. */
+  get connections(): number {
+    return this.size + (this.listening?.size ?? 0)
   }
 
   /** A credential has been proven and is not known to be dead. */
@@ -149,14 +158,17 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   linkDying(link: L): void {
     if (this.lists.state(link) !== undefined && this.lists.state(link) !== 'closing') this.lists.move(link, 'closing')
+    this.listening?.dying(link)
   }
 
   linkClosed(link: L, reason: CloseReason): void {
-    if (this.lists.state(link) === undefined) return
-    this.lists.remove(link)
-    this.#cancels.forget(link)
+    const listened = this.listening?.closed(link) === true
+    if (!listened && this.lists.state(link) === undefined) return
     this.#parts.linkClosed(reason)
     this.#log.closed(link, reason)
+    if (listened) return
+    this.lists.remove(link)
+    this.#cancels.forget(link)
     this.#logins.generations.left(link.generation)
     this.room.given(reason === 'evicted')
     this.#logins.advance()
@@ -205,6 +217,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#welcome.heard(link.facts.welcome)
     if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
     this.#recycle()
+    this.listening?.advance()
   }
 
   refuse(error: PgleaseError): void {
@@ -236,6 +249,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     }
     this.#recycle()
     this.#logins.advance()
+    this.listening?.tick()
   }
 
   whenWelcome(waiter: WelcomeWaiter): void {
@@ -255,12 +269,14 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#end.poolClosed = true
     this.#logins.close()
     for (const link of this.lists.idle()) this.shut(link, 'pool_closed')
+    this.listening?.close()
     this.#unsubscribe()
   }
 
   /** Closes every link now. */
   abort(): void {
     this.close()
+    this.listening?.abort()
     for (const link of this.lists.all()) if (link.closeReason === undefined) this.shut(link, 'shutdown_now')
   }
 

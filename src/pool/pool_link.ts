@@ -18,6 +18,8 @@ export interface PoolLink extends Listed {
   readonly facts: {
     readonly id: number
     readonly openedAtMs: number
+    /** Of its server process. */
+    readonly processId: number
     readonly welcome: ReadonlyMap<string, string>
     readonly fit?: LinkFit | undefined
   }
@@ -30,6 +32,15 @@ export interface PoolLink extends Listed {
   needsReset: boolean
   /** Pinned: prepared statements of the last session's own are left on it. */
   readonly statements?: { readonly pinned: boolean } | null
+  /** Null in session mode. */
+  readonly channels: {
+    /** It may listen for the session that had it. */
+    listened: boolean
+  } | null
+  /** The process id that the client knows as its own whose requests the link carries out, or carried out last; 0 = none did. */
+  readonly sender: number
+  /** Hears its notifications, while nobody uses it. */
+  listener: { heard(message: Buffer): void } | null
   readonly closeReason: CloseReason | undefined
   shut(reason: CloseReason): void
   /** Its session is about to be reset: what was known of its state is not true any more. */

@@ -74,6 +74,19 @@ export class Room<L extends PoolLink> implements BudgetMember {
     return pool_size > 0 && this.size > pool_size
   }
 
+  /**
+   * A place for a link that pool_size does not count is taken. False: the limits that pools share leave none just now; idle links make
+   * room, and it may be asked again.
+   */
+  takenBeside(): boolean {
+    const full = this.#budgets.filter(({ free }) => free <= 0)
+    for (const budget of full) budget.evictFor(this, 1)
+    if (full.length > 0 && this.#host.lists.count('closing') === 0) this.evict()
+    if (full.length > 0) return false
+    for (const budget of this.#budgets) budget.taken()
+    return true
+  }
+
   /** A login failed, or a link is gone. */
   given(evicted = false): void {
     for (const budget of this.#budgets) budget.given(evicted)

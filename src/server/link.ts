@@ -18,10 +18,21 @@ import {
 } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { ANSWER, Ledger } from '../wire/ledger.ts'
+import { channelOf, senderOf, setSender } from '../wire/notification.ts'
 import type { Parameters } from '../wire/parameters.ts'
-import { query, terminate } from '../wire/pgprotocol.ts'
-import { answersPrepare, answersSet, dropsStatements, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { decodeDataRow, query, terminate } from '../wire/pgprotocol.ts'
+import {
+  answersPrepare,
+  answersSet,
+  dropsStatements,
+  isFatal,
+  parseFields,
+  parseParameterStatus,
+  type ReplyFields,
+  readyForQuery,
+} from '../wire/reply.ts'
 import { HeldRefusal, ROLE_GONE, ROLE_TEST } from './held_refusal.ts'
+import type { LinkChannels } from './link_channels.ts'
 import type { LinkFacts } from './link_facts.ts'
 import type { LinkUser } from './link_user.ts'
 import type { LinkStatements } from './statements.ts'
@@ -51,6 +62,14 @@ export interface LinkMeter {
 interface Job {
   readonly done: (error: ReplyFields | undefined) => void
   error: ReplyFields | undefined
+  /** The first column of its rows, where they are wanted. */
+  values: string[] | null
+}
+
+/** Hears the notifications of a link that nobody uses. */
+export interface NotificationListener {
+  /** One whole NotificationResponse, its own memory. */
+  heard(message: Buffer): void
 }
 
 export class Link implements TransportHandler {
@@ -62,6 +81,11 @@ export class Link implements TransportHandler {
   unnamedOwner: object | null = null
   /** Null: named statements are refused. */
   statements: LinkStatements | null = null
+  /** Null in session mode, where channels are the client's own on its link. */
+  channels: LinkChannels | null = null
+  listener: NotificationListener | null = null
+  /** The process id that the client knows as its own whose requests the link carries out, or carried out last. */
+  sender = 0
   user: LinkUser | null = null
   owner: LinkOwner | null = null
   idleSinceMs = 0
@@ -86,7 +110,7 @@ export class Link implements TransportHandler {
   #wake = false
   #held: HeldRefusal | null = null
   /** The query of the link's own that runs while a user has it. */
-  #question: 'none' | 'cleansing' | 'role' = 'none'
+  #question: 'none' | 'own' | 'role' = 'none'
   #closed = false
   #paused = false
   /** A ReadyForQuery says that the user left a transaction open, which it must not. */
@@ -136,7 +160,7 @@ export class Link implements TransportHandler {
 
   /** Runs a query of our own on a quiet link; the replies are swallowed. `done` gets the server's error, if any; never called if the link dies. */
   run(sql: string, done: (error: ReplyFields | undefined) => void): void {
-    this.#job = { done, error: undefined }
+    this.#job = { done, error: undefined, values: null }
     this.unnamedOwner = null
     this.ledger.asked(ASKED.inventedQuery)
     this.#transport.write(query(sql))
@@ -147,16 +171,32 @@ export class Link implements TransportHandler {
    * command is spent on it (`Ledger.unclean`). `answered` follows.
    */
   cleanse(): void {
-    this.#question = 'cleansing'
-    this.run('', () => {
-      this.#question = 'none'
-      this.user?.answered()
-    })
+    this.ask('', () => this.user?.answered())
   }
 
-  /** What is owed is pglease's own: the user has all its replies. */
-  get cleansing(): boolean {
-    return this.#question === 'cleansing'
+  /** As `run`, on a link that a user has; `values` are the first column of the rows. */
+  ask(sql: string, done: (error: ReplyFields | undefined, values: readonly string[]) => void): void {
+    this.#question = 'own'
+    const values: string[] = []
+    this.run(sql, (error) => {
+      this.#question = 'none'
+      done(error, values)
+    })
+    if (this.#job !== null) this.#job.values = values
+  }
+
+  /** What is owed is pglease's own: it was not asked for by the user. */
+  get asksItself(): boolean {
+    return this.#question === 'own'
+  }
+
+  /** The user's ReadyForQuery that was held back (`LinkUser.settle`) is forwarded; `answered` follows. */
+  endSettling(): void {
+    if (this.channels?.settling !== true) return
+    this.channels.settling = false
+    const ready = readyForQuery('I')
+    this.#forward(ready, 0, ready.length)
+    this.user?.answered()
   }
 
   /** Ends the link: Terminate, then the server closes. A user that has it still is told; `linkClosed` follows when the server has closed. */
@@ -192,7 +232,7 @@ export class Link implements TransportHandler {
       const total = 1 + lengthAt(buffer, position + 1)
       if (total < HEADER_LENGTH || total > LONGEST) return this.#violation(buffer, run, position)
       const available = end - position
-      if (available < total && mustBeWhole(type)) {
+      if (available < total && (mustBeWhole(type) || (type === DATA_ROW && this.#collects))) {
         if (available < WHOLE_LIMIT) break
         if (type !== ERROR_RESPONSE) return this.#violation(buffer, run, position)
       }
@@ -204,7 +244,7 @@ export class Link implements TransportHandler {
       }
       if (answer === ANSWER.parseComplete) buffer[position] = PARSE_COMPLETE
       let next = position + Math.min(total, available)
-      if (type === DATA_ROW || type === COPY_DATA) next = endOfRun(buffer, next, type)
+      if ((type === DATA_ROW && !this.#collects) || type === COPY_DATA) next = endOfRun(buffer, next, type)
       if (answer === ANSWER.swallow) {
         this.#forward(buffer, run, position)
         run = next
@@ -226,7 +266,7 @@ export class Link implements TransportHandler {
     const inJob = this.#job !== null && this.ledger.head === ASKED.inventedQuery
     switch (type) {
       case NOTIFICATION_RESPONSE:
-        return this.user === null ? ANSWER.swallow : ANSWER.forward
+        return this.#notification(buffer, position, total)
       case NOTICE_RESPONSE:
         return this.user === null || inJob ? ANSWER.swallow : ANSWER.forward
       case PARAMETER_STATUS:
@@ -237,10 +277,12 @@ export class Link implements TransportHandler {
         return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
       case COMMAND_COMPLETE:
         if (this.facts.hasServerRole && !inJob && answersSet(buffer, position + HEADER_LENGTH)) this.roleMayDiffer = true
+        if (this.channels !== null) this.channels.completed(buffer, position + HEADER_LENGTH, position + total)
         if (this.statements !== null) this.#statementsTag(buffer, position + HEADER_LENGTH, position + total)
         return this.ledger.answered(type, 0)
       case DATA_ROW:
         if (this.ledger.quiet) return ANSWER.violation
+        if (inJob && this.#collects) this.#collect(buffer, position, total)
         return inJob ? ANSWER.swallow : ANSWER.forward
       case COPY_IN_RESPONSE:
         // what waits for the end of earlier requests may be the end of this COPY
@@ -249,6 +291,27 @@ export class Link implements TransportHandler {
       default:
         return this.ledger.answered(type, 0)
     }
+  }
+
+  get #collects(): boolean {
+    return this.#job !== null && this.#job.values !== null
+  }
+
+  #collect(buffer: Buffer, position: number, total: number): void {
+    const row = decodeDataRow(buffer.subarray(position, position + total))
+    this.#job?.values?.push(row?.[0] ?? '')
+  }
+
+  /** In session mode the user listens itself; else only what `channels` says is its own. */
+  #notification(buffer: Buffer, position: number, total: number): number {
+    if (this.listener !== null) {
+      this.listener.heard(Buffer.from(buffer.subarray(position, position + total)))
+      return ANSWER.swallow
+    }
+    if (this.user === null) return ANSWER.swallow
+    if (this.channels !== null && !this.channels.passes(channelOf(buffer, position, position + total))) return ANSWER.swallow
+    if (senderOf(buffer, position) === this.facts.processId) setSender(buffer, position, this.sender)
+    return ANSWER.forward
   }
 
   /** SQL may drop or prepare statements too. */
@@ -310,6 +373,7 @@ export class Link implements TransportHandler {
       this.#blockBegan = true
       return ANSWER.violation
     }
+    if (this.channels !== null && status === STATUS_IDLE && this.channels.ready(this.ledger.settled)) return ANSWER.swallow
     if (this.#held === null) return answer
     this.#held.end(buffer, position, position + 6)
     // more was asked meanwhile: its answers must not overtake
@@ -331,7 +395,12 @@ export class Link implements TransportHandler {
       return job.done(job.error)
     }
     if (this.#held !== null && this.ledger.settled) return this.#testRole()
-    this.user?.answered()
+    this.#tellAnswered()
+  }
+
+  #tellAnswered(): void {
+    if (this.channels?.settling === true) this.user?.settle()
+    else this.user?.answered()
   }
 
   #testRole(): void {
@@ -340,7 +409,7 @@ export class Link implements TransportHandler {
       this.#question = 'none'
       this.#forwardHeld()
       if (error?.sqlstate === ROLE_GONE) this.owner?.roleGone(this)
-      this.user?.answered()
+      this.#tellAnswered()
     })
   }
 
@@ -399,4 +468,8 @@ export class Link implements TransportHandler {
 }
 
 const mustBeWhole = (type: number): boolean =>
-  type === READY_FOR_QUERY || type === ERROR_RESPONSE || type === COMMAND_COMPLETE || type === PARAMETER_STATUS
+  type === READY_FOR_QUERY ||
+  type === ERROR_RESPONSE ||
+  type === COMMAND_COMPLETE ||
+  type === PARAMETER_STATUS ||
+  type === NOTIFICATION_RESPONSE

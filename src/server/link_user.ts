@@ -12,6 +12,11 @@ export interface LinkUser {
   forward(buffer: Buffer, start: number, end: number): boolean
   /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */
   answered(): void
+  /**
+   * In place of `answered`: a transaction has ended in which the user may have begun or ceased to listen, or it listens already. All
+   * replies but the last ReadyForQuery were forwarded; that one waits for `Link.endSettling`.
+   */
+  settle(): void
   /** The server takes bytes again. */
   linkDrained(): void
   /** The server reported a parameter; the message itself is forwarded. */

@@ -177,6 +177,18 @@ export const dropsStatements = (buffer: Buffer, start: number, end: number): boo
 /** Whether it answers SQL's PREPARE. */
 export const answersPrepare = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_PREPARE, buffer, start, end)
 
+const TAG_LISTEN = Buffer.from('LISTEN\0')
+const TAG_UNLISTEN = Buffer.from('UNLISTEN\0')
+const TAG_COMMIT = Buffer.from('COMMIT\0')
+const TAG_ROLLBACK = Buffer.from('ROLLBACK\0')
+
+export const answersListen = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_LISTEN, buffer, start, end)
+export const answersUnlisten = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_UNLISTEN, buffer, start, end)
+export const answersDiscardAll = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_DISCARD_ALL, buffer, start, end)
+export const answersCommit = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_COMMIT, buffer, start, end)
+/** Also ROLLBACK TO, and the COMMIT of a failed transaction. */
+export const answersRollback = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_ROLLBACK, buffer, start, end)
+
 /**
  * A whole ErrorResponse with the fields of the body between `start` and `end`, byte for byte, but another severity: what a
  * server ended its own connection with need not end the client's.

@@ -11,6 +11,7 @@ function timed() {
     received() {},
     sent() {},
     clientError() {},
+    notified() {},
     waited: (ms) => void seen.push(['waited', ms]),
     queried: (ms) => void seen.push(['queried', ms]),
     transacted: (ms) => void seen.push(['transacted', ms]),

@@ -9,6 +9,7 @@ import { Pool } from '../../src/pool/pool.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import { Secret } from '../../src/secret.ts'
 import { Link } from '../../src/server/link.ts'
+import { LinkChannels } from '../../src/server/link_channels.ts'
 import { LinkStatements, StatementRegistry } from '../../src/server/statements.ts'
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
@@ -25,6 +26,7 @@ export const quietMeter: SessionMeter = {
   queried() {},
   transacted() {},
   clientError() {},
+  notified() {},
 }
 
 const SETTINGS: PoolSettings = {
@@ -170,6 +172,7 @@ export class SessionWorld {
       { query() {}, transaction() {} },
     )
     link.owner = this.pool
+    if (this.pool.settings.pool_mode !== 'session') link.channels = new LinkChannels()
     if (this.#mostStatements > 0) link.useStatements(new LinkStatements(this.registry, this.#mostStatements, () => undefined))
     this.backends.push({ link, transport })
     return link

@@ -21,13 +21,16 @@ export class FakeLink implements PoolLink {
   rests: (() => boolean) | undefined
   forgotten = 0
   closeReason: CloseReason | undefined
+  channels: PoolLink['channels'] = { listened: false }
+  sender = 0
+  listener: PoolLink['listener'] = null
   readonly ran: string[] = []
   finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
   readonly generation: number
   readonly facts: PoolLink['facts']
   constructor(id: number, generation: number, openedAtMs: number, fit?: LinkFit) {
     this.generation = generation
-    this.facts = { id, openedAtMs, welcome: new Map([['server_version', '18']]), fit }
+    this.facts = { id, openedAtMs, processId: 1000 + id, welcome: new Map([['server_version', '18']]), fit }
   }
   shut(reason: CloseReason): void {
     this.closeReason = reason

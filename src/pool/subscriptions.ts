@@ -1,0 +1,71 @@
+// Who listens to which channel, and the delivery of what a listening link hears.
+import { channelOf, senderOf, setSender } from '../wire/notification.ts'
+import type { LinkLists } from './link_lists.ts'
+import type { PoolLink } from './pool_link.ts'
+
+export interface Subscriber {
+  /** A whole NotificationResponse, which others have too: it must not be written to. */
+  notified(message: Buffer): void
+  /** The listening link was lost, and notifications perhaps. The subscriber has left already. */
+  listeningLost(): void
+}
+
+export class Subscriptions {
+  readonly #byChannel = new Map<string, Set<Subscriber>>()
+  readonly #channels = new Map<Subscriber, ReadonlySet<string>>()
+
+  /** Its keys are the channels to which anybody listens. */
+  get byChannel(): ReadonlyMap<string, unknown> {
+    return this.#byChannel
+  }
+
+  get channels(): number {
+    return this.#byChannel.size
+  }
+
+  get sessions(): number {
+    return this.#channels.size
+  }
+
+  /** `channels` in place of all that `subscriber` listened to. */
+  set(subscriber: Subscriber, channels: ReadonlySet<string>): void {
+    const before = this.#channels.get(subscriber)
+    if (before !== undefined) for (const channel of before) if (!channels.has(channel)) this.#drop(channel, subscriber)
+    for (const channel of channels) {
+      const subscribers = this.#byChannel.get(channel)
+      if (subscribers === undefined) this.#byChannel.set(channel, new Set([subscriber]))
+      else subscribers.add(subscriber)
+    }
+    if (channels.size > 0) this.#channels.set(subscriber, channels)
+    else this.#channels.delete(subscriber)
+  }
+
+  /** Nobody listens any more. Answers who did. */
+  takeAll(): Subscriber[] {
+    const all = [...this.#channels.keys()]
+    this.#channels.clear()
+    this.#byChannel.clear()
+    return all
+  }
+
+  /** Delivers what a link hears; a sender that is a link of `lists` is named by the process id that its client knows. */
+  heardBy<L extends PoolLink>(lists: LinkLists<L>): { heard(message: Buffer): void } {
+    return {
+      heard: (message) => {
+        const subscribers = this.#byChannel.get(channelOf(message, 0, message.length))
+        if (subscribers === undefined) return
+        const processId = senderOf(message, 0)
+        const sender = lists.find((link) => link.facts.processId === processId)?.sender ?? 0
+        if (sender !== 0) setSender(message, 0, sender)
+        for (const subscriber of [...subscribers]) subscriber.notified(message)
+      },
+    }
+  }
+
+  #drop(channel: string, subscriber: Subscriber): void {
+    const subscribers = this.#byChannel.get(channel)
+    if (subscribers === undefined) return
+    subscribers.delete(subscriber)
+    if (subscribers.size === 0) this.#byChannel.delete(channel)
+  }
+}
