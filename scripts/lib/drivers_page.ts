@@ -27,8 +27,8 @@ const INTRODUCTION = `# Drivers
 
 What was seen when \`scripts/accept B1\` ran the programs of test/drivers through pglease; the run writes this page.
 Every program runs the same cases as far as its driver has them: parameters, named statements, transactions, errors in
-transactions and after, COPY in and out, cancel of a running query, a result of 10 MB, NOTIFY; in session mode also SET,
-temporary tables and LISTEN. A number is the count of cases that succeeded.
+transactions and after, COPY in and out, cancel of a running query, a result of 10 MB, LISTEN and NOTIFY; in session mode also SET
+and temporary tables. A number is the count of cases that succeeded.
 `
 
 function cell({ run }: MatrixCell): string {

@@ -26,6 +26,7 @@ var transactionCases = []namedCase{
 	{"cancel", cancel},
 	{"large_result", largeResult},
 	{"notify", notify},
+	{"listen", listen},
 }
 
 func parameters(ctx context.Context, conn *pgx.Conn) error {

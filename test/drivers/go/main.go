@@ -130,24 +130,25 @@ var sessionCases = []namedCase{
 		}
 		return one(ctx, conn, 1, "SELECT count(*)::int FROM kept")
 	}},
-	{"listen", func(ctx context.Context, conn *pgx.Conn) error {
-		other, err := connect(ctx)
-		if err != nil {
-			return err
-		}
-		defer other.Close(ctx)
-		if _, err := conn.Exec(ctx, "LISTEN driver_matrix"); err != nil {
-			return err
-		}
-		if _, err := other.Exec(ctx, "SELECT pg_notify('driver_matrix', $1)", "hello"); err != nil {
-			return err
-		}
-		heard, err := conn.WaitForNotification(ctx)
-		if err != nil {
-			return err
-		}
-		return check(heard.Channel+" "+heard.Payload, "driver_matrix hello")
-	}},
+}
+
+func listen(ctx context.Context, conn *pgx.Conn) error {
+	other, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer other.Close(ctx)
+	if _, err := conn.Exec(ctx, "LISTEN driver_matrix"); err != nil {
+		return err
+	}
+	if _, err := other.Exec(ctx, "SELECT pg_notify('driver_matrix', $1)", "hello"); err != nil {
+		return err
+	}
+	heard, err := conn.WaitForNotification(ctx)
+	if err != nil {
+		return err
+	}
+	return check(heard.Channel+" "+heard.Payload, "driver_matrix hello")
 }
 
 var copied = bytes.Repeat([]byte("x"), 100)

@@ -264,10 +264,10 @@ public final class Cases {
     every.put("query_timeout", Cases::queryTimeout);
     every.put("large_result", Cases::largeResult);
     every.put("notify", Cases::notifyNobody);
+    every.put("listen", Cases::listen);
     if (!mode.equals("session")) return every;
     every.put("set_parameter", Cases::setParameter);
     every.put("temp_table", Cases::tempTable);
-    every.put("listen", Cases::listen);
     return every;
   }
 

@@ -81,6 +81,15 @@ const cases = {
   async notify() {
     await client.query("NOTIFY driver_matrix, 'nobody listens'")
   },
+  async listen() {
+    const other = await connect()
+    const heard = new Promise<pg.Notification>((resolve) => client.once('notification', resolve))
+    await client.query('LISTEN driver_matrix')
+    await other.query("SELECT pg_notify('driver_matrix', 'hello')")
+    const { channel, payload } = await heard
+    check([channel, payload], ['driver_matrix', 'hello'])
+    await other.end()
+  },
 }
 
 const sessionCases = {
@@ -93,15 +102,6 @@ const sessionCases = {
     await client.query('CREATE TEMP TABLE kept (a int)')
     await client.query('INSERT INTO kept VALUES (1)')
     check(await one(client, 'SELECT count(*)::int FROM kept'), 1)
-  },
-  async listen() {
-    const other = await connect()
-    const heard = new Promise<pg.Notification>((resolve) => client.once('notification', resolve))
-    await client.query('LISTEN driver_matrix')
-    await other.query("SELECT pg_notify('driver_matrix', 'hello')")
-    const { channel, payload } = await heard
-    check([channel, payload], ['driver_matrix', 'hello'])
-    await other.end()
   },
 }
 

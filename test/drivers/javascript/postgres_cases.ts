@@ -87,6 +87,12 @@ const cases = {
   async notify() {
     await sql.notify('driver_matrix', 'nobody listens')
   },
+  async listen() {
+    const heard = Promise.withResolvers<string>()
+    await sql.listen('driver_matrix', heard.resolve)
+    await sql.notify('driver_matrix', 'hello')
+    check(await heard.promise, 'hello')
+  },
 }
 
 const sessionCases = {
@@ -99,12 +105,6 @@ const sessionCases = {
     await sql`CREATE TEMP TABLE kept (a int)`
     await sql`INSERT INTO kept VALUES (1)`
     check((await sql`SELECT count(*)::int AS v FROM kept`)[0]?.v, 1)
-  },
-  async listen() {
-    const heard = Promise.withResolvers<string>()
-    await sql.listen('driver_matrix', heard.resolve)
-    await sql.notify('driver_matrix', 'hello')
-    check(await heard.promise, 'hello')
   },
 }
 

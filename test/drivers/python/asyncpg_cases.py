@@ -147,9 +147,9 @@ async def main(mode):
         await other.close()
 
     every = [parameters, prepared, unknown_types, execute_many, transaction, error_in_transaction, error_after, server_cursor]
-    every += [copy_in, copy_in_fails, copy_out, cancel, large_result, notify]
+    every += [copy_in, copy_in_fails, copy_out, cancel, large_result, notify, listen]
     if mode == "session":
-        every += [set_parameter, temp_table, listen]
+        every += [set_parameter, temp_table]
     server = connection.get_settings().server_version
     await run_cases(asyncpg.__version__, server, {case.__name__: case for case in every})
 

@@ -45,11 +45,11 @@ esac
 bytes=$(psql -XAtqc 'SELECT repeat(chr(97 + n % 26), 10000) FROM generate_series(1, 1000) AS n' | wc -c)
 if [ "$bytes" -eq 10001000 ]; then echo 'ok large_result'; else code=1 && echo "FAIL large_result $bytes bytes"; fi
 check notify '' -c "NOTIFY driver_matrix, 'nobody listens'"
+psql -XAtq -c 'LISTEN driver_matrix' -c "NOTIFY driver_matrix, 'hello'" 2>&1 | grep -q 'notification "driver_matrix" with payload "hello"' &&
+  echo 'ok listen' || { code=1 && echo 'FAIL listen no notification'; }
 if [ "$1" = session ]; then
   check prepared '8' -c 'PREPARE mine AS SELECT $1::int + 1' -c 'EXECUTE mine(7)'
   check set_parameter '7MB' -c "SET work_mem = '7MB'" -c 'SHOW work_mem'
   check temp_table '1' -c 'CREATE TEMP TABLE kept (a int)' -c 'INSERT INTO kept VALUES (1)' -c 'SELECT count(*) FROM kept'
-  psql -XAtq -c 'LISTEN driver_matrix' -c "NOTIFY driver_matrix, 'hello'" 2>&1 | grep -q 'notification "driver_matrix" with payload "hello"' &&
-    echo 'ok listen' || { code=1 && echo 'FAIL listen no notification'; }
 fi
 exit $code

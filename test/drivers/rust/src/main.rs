@@ -232,10 +232,10 @@ async fn main() -> Outcome {
     case!(cancel, cancel(&client));
     case!(large_result, large_result(&client));
     case!(notify, notify(&client));
+    case!(listen, listen(&client, &mut notifications));
     if session {
         case!(set_parameter, set_parameter(&client));
         case!(temp_table, temp_table(&client));
-        case!(listen, listen(&client, &mut notifications));
     }
     exit(failed.into())
 }
