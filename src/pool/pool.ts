@@ -167,6 +167,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#parts.linkClosed(reason)
     this.#log.closed(link, reason)
     if (listened) return
+    this.listening?.subscriptions.linkClosed(link)
     this.lists.remove(link)
     this.#cancels.forget(link)
     this.#logins.generations.left(link.generation)

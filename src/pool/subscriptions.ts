@@ -10,9 +10,15 @@ export interface Subscriber {
   listeningLost(): void
 }
 
+/** Of so many closed links the last sender is known. */
+const CLOSED_LINKS = 100
+
 export class Subscriptions {
   readonly #byChannel = new Map<string, Set<Subscriber>>()
   readonly #channels = new Map<Subscriber, ReadonlySet<string>>()
+
+  /** Senders on links that are closed: what they sent may still be under way. By the server's process. */
+  readonly #closed = new Map<number, number>()
 
   /** Its keys are the channels to which anybody listens. */
   get byChannel(): ReadonlyMap<string, unknown> {
@@ -40,6 +46,15 @@ export class Subscriptions {
     else this.#channels.delete(subscriber)
   }
 
+  linkClosed(link: PoolLink): void {
+    if (this.#byChannel.size === 0) return
+    this.#closed.set(link.facts.processId, link.sender)
+    for (const oldest of this.#closed.keys()) {
+      if (this.#closed.size <= CLOSED_LINKS) return
+      this.#closed.delete(oldest)
+    }
+  }
+
   /** Nobody listens any more. Answers who did. */
   takeAll(): Subscriber[] {
     const all = [...this.#channels.keys()]
@@ -55,7 +70,7 @@ export class Subscriptions {
         const subscribers = this.#byChannel.get(channelOf(message, 0, message.length))
         if (subscribers === undefined) return
         const processId = senderOf(message, 0)
-        const sender = lists.find((link) => link.facts.processId === processId)?.sender ?? 0
+        const sender = lists.find((link) => link.facts.processId === processId)?.sender ?? this.#closed.get(processId) ?? 0
         if (sender !== 0) setSender(message, 0, sender)
         for (const subscriber of [...subscribers]) subscriber.notified(message)
       },

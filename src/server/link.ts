@@ -84,7 +84,7 @@ export class Link implements TransportHandler {
   /** Null in session mode, where channels are the client's own on its link. */
   channels: LinkChannels | null = null
   listener: NotificationListener | null = null
-  /** The process id that the client knows as its own whose requests the link carries out, or carried out last. */
+  /** The process id that the client knows as its own whose requests the link carries out, or carried out last; 0 = none did. */
   sender = 0
   user: LinkUser | null = null
   owner: LinkOwner | null = null

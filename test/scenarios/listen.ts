@@ -25,7 +25,9 @@ export interface ListenResult {
   again: number
   /** What came to the session that had said UNLISTEN. */
   unwanted: number
-  /** Notifications whose process id was not the one that its sender was greeted with. */
+  /** Notifications of whose process id a session would think that it sent them though it did not, or the other way round. */
+  mistaken: number
+  /** Those of others whose process id was not the one that its sender was greeted with. */
   strangers: number
   /** A session's own that came behind the answer to its NOTIFY. */
   lateOwn: number
@@ -41,6 +43,7 @@ const processIdOf = (client: Client): number => (client as unknown as { processI
 class Listener {
   readonly client: Client
   readonly heard = new Map<string, number>()
+  mistaken = 0
   strangers = 0
   worstMs = 0
 
@@ -48,7 +51,9 @@ class Listener {
     this.client = client
     client.on('notification', ({ payload = '', processId }: pg.Notification) => {
       const sent = sentBy(payload)
-      if (sent === undefined || sent.pid !== processId) this.strangers++
+      const self = processIdOf(client)
+      if ((processId === self) !== (sent?.pid === self)) this.mistaken++
+      else if (sent?.pid !== processId) this.strangers++
       if (!this.heard.has(payload) && sent !== undefined) this.worstMs = Math.max(this.worstMs, performance.now() - sent.atMs)
       this.heard.set(payload, (this.heard.get(payload) ?? 0) + 1)
     })
@@ -93,6 +98,7 @@ export async function runListen(context: AcceptContext, options: ListenOptions):
     missing: missing(),
     again: total(({ heard }) => [...heard.values()].reduce((sum, times) => sum + times - 1, 0)),
     unwanted: ceased.heard.size,
+    mistaken: total(({ mistaken }) => mistaken),
     strangers: total(({ strangers }) => strangers),
     lateOwn,
     errors: [...listeners.flatMap(({ client }) => client.errors), ...senders.flatMap(({ errors }) => errors)].map(String),
@@ -107,7 +113,8 @@ export function listenFigures(result: ListenResult, options: ListenOptions): Fig
     told('sessions that listen', options.listeners),
     exactly('notifications that did not arrive at a session', result.missing, 0),
     exactly('notifications at the session that said UNLISTEN', result.unwanted, 0),
-    exactly("notifications without their sender's process id", result.strangers, 0),
+    exactly("notifications that a session would take wrongly for its own or for another's", result.mistaken, 0),
+    told("other sessions' notifications without their process id", result.strangers),
     exactly("a session's own that came behind the answer to its NOTIFY", result.lateOwn, 0),
     holds('no session was ended', result.errors.length === 0, result.errors.slice(0, 3).join('; ')),
     told('notifications that arrived a second time', result.again),
