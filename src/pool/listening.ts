@@ -43,7 +43,10 @@ interface Old<L extends PoolLink> {
 
 /** The one that is replaced is kept for so long, and a round trip more. */
 const OVERLAP_MS = 1_000
-const RETRY_MS = 500
+const FIRST_RETRY_MS = 250
+const LONGEST_RETRY_MS = 5_000
+/** A link that is silent is asked as often, and is lost when it has not answered by the next time. */
+const CHECK_MS = 30_000
 
 export class Listening<L extends PoolLink> {
   readonly subscriptions = new Subscriptions()
@@ -59,6 +62,10 @@ export class Listening<L extends PoolLink> {
   /** Sessions that listen and for which there was no link yet. */
   #waiting: Waiting[] = []
   #nextTryMs = 0
+  #retryMs = 0
+  #checkedMs = 0
+  /** The check has no answer yet. */
+  #unanswered = false
   #cause = ''
   #unusedSinceMs = 0
   #closed = false
@@ -72,6 +79,11 @@ export class Listening<L extends PoolLink> {
   /** Links that are logging in or open. */
   get size(): number {
     return this.#links.size + (this.#dialing ? 1 : 0)
+  }
+
+  /** Those that are open. */
+  get links(): Iterable<L> {
+    return this.#links
   }
 
   /**
@@ -124,8 +136,26 @@ export class Listening<L extends PoolLink> {
     if (query_wait_timeout > 0) this.#refuse(({ sinceMs }) => nowMs - sinceMs >= query_wait_timeout)
     for (const old of this.#old) if (old.heard && !old.closing && nowMs - old.sinceMs >= OVERLAP_MS) this.#closeOld(old)
     const unused = this.subscriptions.sessions === 0 && this.#waiting.length === 0
+    if (this.#current !== undefined) this.#check(this.#current, nowMs)
     if (unused && server_idle_timeout > 0 && nowMs - this.#unusedSinceMs >= server_idle_timeout) this.#shutAll('server_idle_timeout')
     else this.advance()
+  }
+
+  /** A server that is silent, or no longer what was asked for, notifies nobody. */
+  #check(current: ListeningLink<L>, nowMs: number): void {
+    const { link } = current
+    const isDue = nowMs - this.#checkedMs >= CHECK_MS
+    const unfit = (link.moved && !link.overdue) || link.facts.fit?.unfit === true
+    if (unfit || (isDue && this.#unanswered)) {
+      this.dying(link)
+      return link.shut(unfit ? 'host_unfit' : 'check_failed')
+    }
+    if (!isDue) return
+    this.#checkedMs = nowMs
+    this.#unanswered = true
+    current.sync(() => {
+      this.#unanswered = false
+    })
   }
 
   /** No new links; the one that is open stays for those who listen still. */
@@ -211,7 +241,10 @@ export class Listening<L extends PoolLink> {
     this.#next = undefined
     this.#current = next
     this.#nextTryMs = 0
+    this.#retryMs = 0
     this.#cause = ''
+    this.#checkedMs = this.#parts.clock.monotonicMs()
+    this.#unanswered = false
     const { link } = next
     const fields = { database: this.#parts.database, link: link.facts.id, generation: link.generation }
     const channels = this.subscriptions.channels
@@ -246,8 +279,10 @@ export class Listening<L extends PoolLink> {
   }
 
   #failed(cause: string): void {
+    this.#retryMs = Math.min(LONGEST_RETRY_MS, Math.max(FIRST_RETRY_MS, 2 * this.#retryMs))
+    this.#nextTryMs = this.#parts.clock.monotonicMs() + this.#retryMs
+    if (this.#cause === cause) return
     this.#cause = cause
-    this.#nextTryMs = this.#parts.clock.monotonicMs() + RETRY_MS
     this.#parts.log.warning('listening_failed', `no server connection that listens: ${cause}`, { database: this.#parts.database })
   }
 

@@ -189,6 +189,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   overdue(generation: number): void {
     if (!this.#logins.generations.setOverdue(generation)) return
     for (const link of this.lists.all()) if (link.generation === generation) link.overdue = true
+    for (const link of this.listening?.links ?? []) if (link.generation === generation) link.overdue = true
   }
 
   gone(generation: number): void {
@@ -242,7 +243,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     const nowMs = this.#parts.clock.monotonicMs()
     const { query_wait_timeout, query_wait_notify } = this.settings
     this.waiters.tick(nowMs, query_wait_timeout, query_wait_notify, () => new PgleaseError('query_wait_timeout', this.cause))
-    this.#parts.watchMoves?.(this.lists.all())
+    this.#parts.watchMoves?.([...this.lists.all(), ...(this.listening?.links ?? [])])
     for (const link of this.lists.idle()) {
       if (this.#logins.generations.isOverdue(link.generation)) continue
       const reason = link.moved ? 'host_unfit' : idleEnd(link, this.settings, this.lists.alive > this.room.minimum, nowMs)

@@ -35,15 +35,14 @@ export class LinkChannels {
 
   /** A session gets the link. `known`: what it listens to; null: nothing. */
   begin(known: ReadonlySet<string> | null): void {
-    this.settles = known !== null
-    this.#known = known
     this.settling = false
-    this.asked()
+    this.asked(known)
   }
 
   /** The server has been asked, and `known` is what the session listens to now. */
-  asked(known = this.#known): void {
+  asked(known: ReadonlySet<string> | null): void {
     this.#known = known
+    this.settles = known !== null
     this.changed = false
     this.discarded = false
     this.early = false
