@@ -82,11 +82,11 @@ export class TestClient {
   /** The events that the session logged at info. */
   readonly logged: string[] = []
 
-  constructor(world: SessionWorld) {
+  constructor(world: SessionWorld, id = 1) {
     const parameters = new Parameters(world.names)
     parameters.set('TimeZone', 'UTC')
     this.session = new Session({
-      id: 1,
+      id,
       database: 'app',
       user: 'user',
       transport: this.transport,
@@ -186,8 +186,8 @@ export class SessionWorld {
     return world
   }
 
-  client(): TestClient {
-    return new TestClient(this)
+  client(id = 1): TestClient {
+    return new TestClient(this, id)
   }
 
   /** The far end of link number `index`. */
