@@ -65,10 +65,13 @@ function watchSignals(end: (name: StopSignal) => void, log: Log): () => void {
 }
 
 async function closeLinks(routes: Routes<Served>, clock: Clock): Promise<void> {
-  const pools = routes.all().map(({ pool }) => pool)
-  for (const pool of pools) pool.abort()
+  const served = routes.all()
+  for (const { pool, replications } of served) {
+    pool.abort()
+    replications.abort()
+  }
   do await delay(clock, LINKS_WATCH_MS)
-  while (pools.some((pool) => pool.connections > 0))
+  while (served.some(({ pool, replications }) => pool.connections + replications.size > 0))
 }
 
 interface Running {
@@ -97,7 +100,10 @@ function buildShutdown(running: Running, settings: Settings, clock: Clock, log: 
 
 /** Logs once when every exact database has been proven: what orchestrators and people wait for. */
 function tickAll(observed: Observed, state: State, log: Log): void {
-  for (const { pool } of observed.routes.all()) pool.tick()
+  for (const { pool, replications } of observed.routes.all()) {
+    pool.tick()
+    replications.tick()
+  }
   if (!state.noteStarted()) return
   const count = observed.routes.all().length
   log.info('ready', `every database can be served (${count})`, { count })

@@ -1,8 +1,10 @@
 // Builds what greets and keeps clients: the registry, cancel requests, and what is counted and logged of each.
 import type { Served } from './app_databases.ts'
 import { Cancels } from './client/cancels.ts'
-import { Greeting, type GreetParts } from './client/greet.ts'
+import { Greeting } from './client/greet.ts'
+import type { GreetParts } from './client/greet_parts.ts'
 import { Registry } from './client/registry.ts'
+import { ReplicationSession } from './client/replication_session.ts'
 import { SessionTimeouts } from './client/session_timeouts.ts'
 import type { Clock } from './clock.ts'
 import { PgleaseError } from './errors.ts'
@@ -49,18 +51,18 @@ export function buildClients(parts: ClientParts): Clients {
     names,
     registry,
     authenticate: authenticateAny,
-    route: (identity) => routes.find(identity),
+    route: (identity, server) => (server ? routes.findServer(identity) : routes.find(identity)),
     refusing: parts.refusing,
     cancelRequest: async (request) => {
-      const session = registry.find(request)
-      if (session !== undefined) await cancels.request(session)
+      const client = registry.find(request)
+      if (client instanceof ReplicationSession) await cancels.replication(client)
+      else if (client !== undefined) await cancels.request(client)
     },
     cancelLink: (pool, link) => void cancels.abandoned(pool, link),
-    sessionClosed: (session, reason) => {
+    clientClosed: ({ database, id, remoteAddress, kind }, reason) => {
       metrics.connectionClosed('client', reason)
-      const { database, id, transport } = session.parts
       if (settings.log_disconnections) {
-        log.info('client_closed', `client from ${transport.remoteAddress} left: ${reason}`, { database, client: id, reason })
+        log.info('client_closed', `${kind} from ${remoteAddress} left: ${reason}`, { database, client: id, reason })
       }
     },
     greetingFailed: (error, reason) => {
@@ -83,10 +85,13 @@ export function buildClients(parts: ClientParts): Clients {
         if (session.state === 'waiting' && !session.parts.pool.servable) session.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
         else session.endIfIdle()
       }
+      // a stream has no end of its own; its client goes on with it where it was
+      for (const session of registry.replications()) session.endSoon(new PgleaseError('shutting_down'), 'idle_at_shutdown')
     },
     endAll: () => {
       for (const newcomer of registry.newcomers()) newcomer.turnAway('shutdown_now')
       for (const session of registry.sessions()) session.fail(new PgleaseError('shutting_down'), 'shutdown_now')
+      for (const session of registry.replications()) session.fail(new PgleaseError('shutting_down'), 'shutdown_now')
     },
   }
 }

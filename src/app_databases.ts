@@ -1,22 +1,25 @@
 // Builds what serves each configured database: its credential source, its pool, its counters.
 
 import { SharedLimits } from './app_limits.ts'
-import type { Destination } from './client/greet.ts'
+import type { Destination } from './client/greet_parts.ts'
 import type { SessionMeter } from './client/session_meter.ts'
 import type { Clock } from './clock.ts'
 import { type Credential, type CredentialSource, FixedSource } from './credential.ts'
+import type { CloseReason } from './errors.ts'
 import type { ConfiguredLog } from './log_lines.ts'
 import type { DatabaseMetrics, DatabaseSnapshot, Metrics } from './metrics.ts'
 import { hostPort } from './net/address.ts'
 import { DnsCache } from './net/dns_cache.ts'
 import type { Network } from './net/transport.ts'
 import { Pool } from './pool/pool.ts'
+import { Replications } from './pool/replication.ts'
 import { Secret } from './secret.ts'
 import { HostMoves } from './server/host_moves.ts'
 import { type HostChanged, Hosts } from './server/hosts.ts'
 import type { Link } from './server/link.ts'
 import { LinkChannels } from './server/link_channels.ts'
 import { openLink } from './server/open.ts'
+import { openReplication } from './server/replication_link.ts'
 import { LinkStatements, StatementRegistry } from './server/statements.ts'
 import type { DatabaseSettings, Settings } from './settings/settings.ts'
 import { Routes } from './tenant/route.ts'
@@ -116,13 +119,16 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
     const statements = new StatementRegistry()
     // in session mode they are the client's own on its link
     const mostStatements = database.pool_mode === 'session' ? 0 : parts.settings.max_prepared_statements
+    const budgets = limits.budgets(database)
+    const poolSettings = { ...parts.settings, ...database }
+    const linkClosed = (reason: CloseReason) => metrics.connectionClosed('server', reason)
     const pool: Pool<Link> = new Pool<Link>({
       database: database.name,
-      settings: { ...parts.settings, ...database },
+      settings: poolSettings,
       source,
       clock,
       log,
-      budgets: limits.budgets(database),
+      budgets,
       open: async (credential) => {
         redact(credential)
         const link = await openLink(open, credential)
@@ -133,29 +139,53 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       },
       longestRetryMs: mayFailOver(database) ? FAILOVER_RETRY_MS : undefined,
       watchMoves: moves.none ? undefined : (links) => moves.check(links),
-      linkClosed: (reason) => metrics.connectionClosed('server', reason),
+      linkClosed,
       drainOverrun: () => metrics.drainOverrun(source.name),
     })
+    // that a host refuses a replication client says nothing about it to the pool
+    const openForReplication = { ...open, hosts: new Hosts(database.hosts, database.load_balance_hosts, clock) }
+    const replications: Served['replications'] = new Replications({
+      database: database.name,
+      settings: poolSettings,
+      source,
+      clock,
+      log,
+      logins: pool.logins,
+      budgets,
+      queryWaitTimeoutMs: () => poolSettings.query_wait_timeout,
+      open: async (credential, request) => {
+        redact(credential)
+        const link = await openReplication(openForReplication, credential, request)
+        link.owner = replications
+        return link
+      },
+      linkClosed,
+    })
     const meter = meterOf(metrics, counters)
-    routes.add(database.name, { database: database.name, settings: database, pool, source, meter, admission: limits.admission(database) })
+    const admission = limits.admission(database)
+    routes.add(database.name, { database: database.name, settings: database, pool, replications, source, meter, admission })
   }
   return routes
 }
 
 /** What the gauges and the status page say of one database; `clients` are counted by the caller. */
-export function databaseSnapshot({ database, pool, settings }: Served, clients: DatabaseSnapshot['clients']): DatabaseSnapshot {
+export function databaseSnapshot(
+  { database, pool, replications, settings }: Served,
+  clients: DatabaseSnapshot['clients'],
+): DatabaseSnapshot {
   const { lists, used } = pool
   return {
     name: database,
     clients,
     servers: {
-      login: pool.dialing,
+      login: pool.dialing + replications.dialing,
       active: lists.count('active'),
       idle: lists.count('idle') - used,
       used,
       tested: lists.count('tested'),
-      closing: lists.count('closing') + lists.count('being_canceled'),
+      closing: lists.count('closing') + lists.count('being_canceled') + replications.lists.count('closing'),
       listening: pool.listening?.size ?? 0,
+      replication: replications.lists.count('active'),
     },
     listening: {
       sessions: pool.listening?.subscriptions.sessions ?? 0,

@@ -33,6 +33,8 @@ const CLIENT_STATE_OF = {
   closed: 'idle',
 } as const
 
+const NO_CLIENTS: Readonly<Record<ClientState, number>> = { active: 0, waiting: 0, idle: 0, replication: 0 }
+
 /** Undefined = for ever. */
 const seconds = (ms: number): number | undefined => (Number.isFinite(ms) ? ms / 1000 : undefined)
 
@@ -120,12 +122,16 @@ export class State {
   #databases(): DatabaseSnapshot[] {
     const { routes, registry } = this.#observed
     const counts = new Map<string, Record<ClientState, number>>()
-    for (const { database } of routes.all()) counts.set(database, { active: 0, waiting: 0, idle: 0 })
+    for (const { database } of routes.all()) counts.set(database, { ...NO_CLIENTS })
     for (const session of registry.sessions()) {
       const count = counts.get(session.parts.database)
       if (count !== undefined) count[CLIENT_STATE_OF[session.state]]++
     }
-    return routes.all().map((served) => databaseSnapshot(served, counts.get(served.database) ?? { active: 0, waiting: 0, idle: 0 }))
+    for (const { state, parts } of registry.replications()) {
+      const count = counts.get(parts.database)
+      if (count !== undefined) count[state === 'waiting' ? 'waiting' : 'replication']++
+    }
+    return routes.all().map((served) => databaseSnapshot(served, counts.get(served.database) ?? NO_CLIENTS))
   }
 
   #linksDraining(source: string): number {

@@ -38,7 +38,6 @@ export const ERRORS = {
   old_protocol: row('08P01', 'final', 'old V2 protocol not supported'),
   protocol_violation: row('08P01', 'final', 'protocol violation: %s'),
   message_too_large: row('08P01', 'final', 'message too large: %s', 'Raise max_packet_size if such messages are wanted.'),
-  replication_not_supported: row('08P01', 'final', 'replication connections are not supported'),
   client_login_timeout: row('08P01', 'final', 'client_login_timeout'),
   client_login_timeout_server_down: row('08P01', 'final', 'client_login_timeout (server down)'),
   query_wait_timeout: row(
@@ -82,6 +81,7 @@ export const ERRORS = {
   ),
   listening_lost: row('08006', 'final', 'the server connection that listens was lost, and notifications perhaps'),
   notifications_unread: row('08006', 'final', 'notifications were not read: %s'),
+  replication_recycled: row('57P01', 'final', 'terminating connection because the credential of its server connection is being replaced'),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
   // a pool that can't log in
   login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
@@ -159,6 +159,8 @@ export const CLOSE_REASONS = [
   'server_lost_in_transaction',
   'server_lost_in_session',
   'session_recycled',
+  'server_lost_in_replication',
+  'replication_recycled',
   'transaction_block',
   'listen_failed',
   'listening_lost',

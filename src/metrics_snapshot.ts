@@ -1,11 +1,12 @@
 // What gauges and the status page show, as plain data.
 
-/** active: holds a link; waiting: wants one; idle: needs none. */
-export const CLIENT_STATES = ['active', 'waiting', 'idle'] as const
+/** active: holds a link; waiting: wants one; idle: needs none; replication: has a server connection of its own. */
+export const CLIENT_STATES = ['active', 'waiting', 'idle', 'replication'] as const
 export type ClientState = (typeof CLIENT_STATES)[number]
 /** used: idle for longer than server_check_delay; tested: being checked or reset; closing: until PostgreSQL has closed its
- * side; listening: listens for the sessions of a pool in transaction mode. */
-export const SERVER_STATES = ['login', 'active', 'idle', 'used', 'tested', 'closing', 'listening'] as const
+ * side; listening: listens for the sessions of a pool in transaction mode;
+ * replication: a client's own. */
+export const SERVER_STATES = ['login', 'active', 'idle', 'used', 'tested', 'closing', 'listening', 'replication'] as const
 export type ServerState = (typeof SERVER_STATES)[number]
 
 export interface DatabaseSnapshot {

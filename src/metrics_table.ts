@@ -31,7 +31,7 @@ export const METRICS = {
     'count',
     ['database', 'state'],
     'Client connections by database and state.',
-    'A client logs in, leaves, waits for a link or gets one: `active` holds a link, `waiting` wants one, `idle` needs none.',
+    'A client logs in, leaves, waits for a link or gets one: `active` holds a link, `waiting` wants one, `idle` needs none. A replication client with its own server connection is in `replication`.',
     '`waiting` above 0 for long: raise `default_pool_size`, or find what holds the links (`pglease_transaction_duration_seconds`). Close to `max_client_conn` in sum: raise it, or look for an application that leaks connections.',
   ),
   pglease_server_connections: metric(
@@ -39,7 +39,7 @@ export const METRICS = {
     'count',
     ['database', 'state'],
     'Links to PostgreSQL by database and state.',
-    'A link is opened (`login`), given to a client (`active`), given back (`idle`, later `used`), checked (`tested`) or closed (`closing`).',
+    'A link is opened (`login`), given to a client (`active`), given back (`idle`, later `used`), checked (`tested`) or closed (`closing`). A replication connection is in `replication`, and is not in the pool.',
     '`active` at the pool size while clients wait: the pool is too small, or transactions are too long. `login` that stays: PostgreSQL answers logins slowly. `closing` that stays: PostgreSQL does not end what was cancelled.',
   ),
   pglease_client_wait_seconds: metric(

@@ -84,21 +84,21 @@ test('snapshot: clients and links of each database by state', async () => {
   const [leased, fixed] = setup.state.snapshot().databases
   assert.deepEqual(leased, {
     name: 'leased',
-    clients: { active: 0, waiting: 0, idle: 1 },
-    servers: { login: 0, active: 0, idle: 1, used: 0, tested: 0, closing: 0, listening: 0 },
+    clients: { active: 0, waiting: 0, idle: 1, replication: 0 },
+    servers: { login: 0, active: 0, idle: 1, used: 0, tested: 0, closing: 0, listening: 0, replication: 0 },
     listening: { sessions: 0, channels: 0 },
     poolSize: 2,
   })
   assert.deepEqual(fixed, {
     name: 'fixed',
-    clients: { active: 1, waiting: 1, idle: 1 },
-    servers: { login: 0, active: 1, idle: 0, used: 0, tested: 0, closing: 0, listening: 0 },
+    clients: { active: 1, waiting: 1, idle: 1, replication: 0 },
+    servers: { login: 0, active: 1, idle: 0, used: 0, tested: 0, closing: 0, listening: 0, replication: 0 },
     listening: { sessions: 0, channels: 0 },
     poolSize: 1,
   })
   setup.fixed.answer(0, reply('C Z'))
   const after = setup.state.snapshot().databases[1]
-  assert.deepEqual(after?.clients, { active: 1, waiting: 0, idle: 2 })
+  assert.deepEqual(after?.clients, { active: 1, waiting: 0, idle: 2, replication: 0 })
 })
 
 test('snapshot: trouble of a database is told', async () => {

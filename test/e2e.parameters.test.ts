@@ -95,8 +95,8 @@ scenario('other startup parameters are refused with pgbouncer’s text and the f
     )
     assert.match(`${inOptions.D ?? ''} ${inOptions.H ?? ''}`, /ignore_startup_parameters/)
   }
-  const replication = await refusal(port, { replication: 'database' })
-  assert.equal(replication.M, 'replication connections are not supported')
+  const replication = await refusal(port, { replication: 'maybe' })
+  assert.equal(replication.M, 'bad startup packet: invalid value for parameter "replication": "maybe"')
   const missing = await refusal(port, { database: 'nowhere' })
   assert.deepEqual([missing.C, missing.M], ['08P01', 'no such database: nowhere'])
   assert.equal((await app.raw({ parameters: { extra_float_digits: '3' } })).parameters.client_encoding, 'UTF8')

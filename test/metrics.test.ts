@@ -24,8 +24,8 @@ const scrape = async (metrics: Metrics) => new Scrape(await metrics.render())
 
 const database = (name: string, changes: Partial<DatabaseSnapshot> = {}): DatabaseSnapshot => ({
   name,
-  clients: { active: 1, waiting: 2, idle: 3 },
-  servers: { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9, listening: 1 },
+  clients: { active: 1, waiting: 2, idle: 3, replication: 11 },
+  servers: { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9, listening: 1, replication: 10 },
   listening: { sessions: 2, channels: 3 },
   ...changes,
 })
@@ -216,7 +216,7 @@ test('gauges say what the snapshot says, and forget what is no longer in it', as
   const metrics = make()
   let taken = 0
   let snapshot = {
-    databases: [database('app'), database('other', { clients: { active: 0, waiting: 0, idle: 0 } })],
+    databases: [database('app'), database('other', { clients: { active: 0, waiting: 0, idle: 0, replication: 0 } })],
     sources: [source('app', { remainingSeconds: -3 }), source('fixed', { remainingSeconds: undefined, generation: 1, linksDraining: 0 })],
     token: { remainingSeconds: 30 } as { remainingSeconds: number | undefined } | undefined,
   }
@@ -229,8 +229,8 @@ test('gauges say what the snapshot says, and forget what is no longer in it', as
   assert.equal(taken, 1)
   const states = (name: string, label: string) =>
     Object.fromEntries(told.find(name, { database: label }).map(({ labels, value }) => [labels.state, value]))
-  assert.deepEqual(states('pglease_client_connections', 'app'), { active: 1, waiting: 2, idle: 3 })
-  assert.deepEqual(states('pglease_client_connections', 'other'), { active: 0, waiting: 0, idle: 0 })
+  assert.deepEqual(states('pglease_client_connections', 'app'), { active: 1, waiting: 2, idle: 3, replication: 11 })
+  assert.deepEqual(states('pglease_client_connections', 'other'), { active: 0, waiting: 0, idle: 0, replication: 0 })
   assert.deepEqual(states('pglease_server_connections', 'app'), {
     login: 4,
     active: 5,
@@ -239,6 +239,7 @@ test('gauges say what the snapshot says, and forget what is no longer in it', as
     tested: 8,
     closing: 9,
     listening: 1,
+    replication: 10,
   })
   const bySource = (name: string) => told.find(name).map(({ labels, value }) => [labels.source, value])
   assert.deepEqual(bySource('pglease_lease_remaining_seconds'), [['app', -3]])

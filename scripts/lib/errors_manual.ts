@@ -13,7 +13,6 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   old_protocol: 'The client speaks the protocol of before PostgreSQL 7.4: update its driver.',
   protocol_violation: 'The driver broke the protocol; the detail says where.',
   message_too_large: 'Raise `max_packet_size` if such messages are wanted.',
-  replication_not_supported: 'Replication needs a server connection of its own: connect to PostgreSQL directly.',
   client_login_timeout: 'The client did not finish its login within `client_login_timeout`.',
   client_login_timeout_server_down: 'As above, because no server connection could be opened; the detail has the cause.',
   query_wait_timeout:
@@ -39,6 +38,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
     'Someone restarted PostgreSQL or ended that connection. The session is ended as it would be without a pooler: it has to connect and LISTEN again, and to look at what it may have missed.',
   notifications_unread:
     'The client stays in a transaction, or does not read, while notifications come. Shorten the transaction, or listen on a connection of its own.',
+  replication_recycled:
+    "The credential of a replication connection was replaced. PostgreSQL's own clients (a standby, a subscription, `pg_receivewal`, `pg_recvlogical`) connect again by themselves and go on where they were; others have to.",
   named_statement_refused:
     '`max_prepared_statements` is 0, and a named prepared statement would be on another server connection next time. Raise it, or use unnamed statements (most drivers have a switch).',
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
@@ -86,6 +87,8 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   probe: 'Someone connected and left without a byte: a TCP probe.',
   cancel_request: 'A cancel request, which has a connection of its own.',
   server_lost_in_transaction: "The client's server connection died inside its transaction.",
+  server_lost_in_replication: "The server of a replication connection ended it; PostgreSQL's own clients connect again.",
+  replication_recycled: 'The credential of a replication connection was replaced.',
   server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
   session_recycled: 'Session mode: the credential of its server connection was replaced.',
   transaction_block: 'Statement mode: a transaction block was begun.',

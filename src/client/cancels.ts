@@ -4,6 +4,7 @@ import type { Network } from '../net/transport.ts'
 import type { Pool } from '../pool/pool.ts'
 import { cancelQuery } from '../server/cancel.ts'
 import type { Link } from '../server/link.ts'
+import type { ReplicationSession } from './replication_session.ts'
 import type { Session } from './session.ts'
 
 /** Milliseconds; 0 = no limit. */
@@ -37,6 +38,11 @@ export class Cancels {
     if (link === null || link.ledger.quiet) return
     const { rounds } = link.ledger
     await this.#cancel(session.parts.pool, link, () => session.link === link && link.ledger.rounds === rounds && !link.ledger.quiet)
+  }
+
+  /** A cancel request of a replication client: its server connection is never anybody else's. Never rejects. */
+  async replication({ link }: ReplicationSession): Promise<void> {
+    if (link !== null) await this.#send(link, () => true)
   }
 
   /** Ends what runs on `link`, whose client is gone. Never rejects. */
@@ -73,7 +79,7 @@ export class Cancels {
   }
 
   /** False: it may still strike, and the link must not be used again. */
-  async #send(link: Link, wanted: () => boolean): Promise<boolean> {
+  async #send(link: Pick<Link, 'facts'>, wanted: () => boolean): Promise<boolean> {
     const { network, clock, settings } = this.#parts
     const { target, processId, secretKey } = link.facts
     try {

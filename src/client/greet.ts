@@ -1,53 +1,16 @@
 // A client's first bytes, up to the point where it may send queries: SSLRequest, cancel, startup, authentication, welcome.
-import type { Clock, Timer } from '../clock.ts'
+import type { Timer } from '../clock.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
-import type { Authenticator, Identity } from '../identity.ts'
-import type { Log } from '../log.ts'
+import type { Identity } from '../identity.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
-import type { Pool } from '../pool/pool.ts'
 import type { WelcomeWaiter } from '../pool/welcome.ts'
-import type { Link } from '../server/link.ts'
-import { PROTOCOL_MINOR } from '../wire/codes.ts'
-import { type ParameterNames, Parameters } from '../wire/parameters.ts'
-import { backendKeyData, errorResponse, negotiateProtocolVersion, readyForQuery } from '../wire/reply.ts'
-import { parseOptions, parseStartup, type StartupMessage } from '../wire/startup.ts'
+import { errorResponse } from '../wire/reply.ts'
+import { parseStartup, type StartupMessage } from '../wire/startup.ts'
 import type { Admission } from './admission.ts'
-import type { CancelKey, Newcomer, Registry } from './registry.ts'
-import { Session } from './session.ts'
-import type { SessionMeter } from './session_meter.ts'
-import { welcomeBytes } from './welcome.ts'
-
-export interface GreetSettings {
-  readonly max_client_conn: number
-  readonly client_login_timeout: number
-  readonly ignore_startup_parameters: readonly string[]
-  readonly max_packet_size: number
-  readonly log_connections: boolean
-  readonly log_pooler_errors: boolean
-}
-
-export interface Destination {
-  readonly database: string
-  readonly pool: Pool<Link>
-  readonly meter: SessionMeter
-  readonly admission: Admission
-}
-
-export interface GreetParts {
-  readonly settings: () => GreetSettings
-  readonly clock: Clock
-  readonly log: Log
-  readonly names: ParameterNames
-  readonly registry: Registry
-  readonly authenticate: Authenticator
-  readonly route: (identity: Identity) => Destination | undefined
-  /** New clients are refused. */
-  readonly refusing: () => boolean
-  readonly cancelRequest: (request: CancelKey) => Promise<void>
-  readonly cancelLink: (pool: Pool<Link>, link: Link) => void
-  readonly sessionClosed: (session: Session, reason: CloseReason) => void
-  readonly greetingFailed: (error: PgleaseError | undefined, reason: CloseReason) => void
-}
+import { beginReplication, beginSession, type Guest } from './begin.ts'
+import type { Destination, GreetParts } from './greet_parts.ts'
+import type { CancelKey, Newcomer } from './registry.ts'
+import { trackedParameters } from './startup_parameters.ts'
 
 const LINGER_MS = 2000
 /** What a client may send ahead of its welcome; PostgreSQL's drivers send nothing. */
@@ -162,10 +125,11 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
 
   #authenticated(startup: StartupMessage, identity: Identity): void {
     if (this.#state !== 'deciding') return
-    const destination = this.#parts.route(identity)
+    const { replication } = startup
+    const destination = this.#parts.route(identity, replication === 'physical')
     if (destination === undefined) return this.#fail(new PgleaseError('no_such_database', startup.database))
-    if (startup.replication !== undefined && !isFalse(startup.replication)) return this.#fail(new PgleaseError('replication_not_supported'))
-    const parameters = this.#readParameters(startup)
+    const ignored = this.#parts.settings().ignore_startup_parameters
+    const parameters = replication === undefined ? trackedParameters(startup, this.#parts.names, ignored) : []
     if (parameters instanceof PgleaseError) return this.#fail(parameters)
     const full = destination.admission.enter()
     if (full !== undefined) return this.#fail(full, 'client_limit')
@@ -173,77 +137,22 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     this.#parameters = parameters
     this.#destination = destination
     this.#state = 'waiting'
+    if (replication !== undefined) return beginReplication(this.#parts, replication, this.#handOver(startup, destination))
     destination.pool.whenWelcome(this)
-  }
-
-  /** The tracked parameters of the startup packet; all others must be ignorable, because a pooled server cannot have them per client. */
-  #readParameters(startup: StartupMessage): PgleaseError | [string, string][] {
-    const ignored = new Set(this.#parts.settings().ignore_startup_parameters.map((name) => name.toLowerCase()))
-    const wanted: [string, string][] = []
-    const options = ignored.has('options') ? { kind: 'options' as const, options: [] } : parseOptions(startup.options)
-    if (options.kind === 'error') return new PgleaseError('bad_startup_packet', options.detail)
-    for (const { name, value } of options.options) {
-      if (this.#parts.names.index(name) >= 0) wanted.push([name, value])
-      else if (!ignored.has(name.toLowerCase())) return new PgleaseError('unsupported_startup_option', name)
-    }
-    for (const [name, value] of startup.parameters) {
-      if (this.#parts.names.index(name) >= 0) wanted.push([name, value])
-      else if (!ignored.has(name.toLowerCase())) return new PgleaseError('unsupported_startup_parameter', name)
-    }
-    return wanted
   }
 
   welcome(server: ReadonlyMap<string, string>): void {
     const startup = this.#startup
     const destination = this.#destination
     if (this.#state !== 'waiting' || startup === undefined || destination === undefined) return
-    const { registry, log, settings } = this.#parts
-    const parameters = new Parameters(this.#parts.names)
-    for (const [name, value] of server) parameters.set(name, value)
-    for (const [name, value] of this.#parameters) parameters.set(name, value)
-    const key = registry.newKey(startup.minor >= 2)
-    const session = new Session({
-      id: key.processId,
-      database: destination.database,
-      user: startup.user,
-      transport: this.#transport,
-      pool: destination.pool,
-      parameters,
-      clock: this.#parts.clock,
-      log,
-      meter: destination.meter,
-      maxPacketSize: settings().max_packet_size,
-      logErrors: settings().log_pooler_errors,
-      leaving: this.#parts.refusing,
-      closed: (reason) => {
-        registry.remove(session)
-        destination.admission.leave()
-        this.#parts.sessionClosed(session, reason)
-      },
-      cancel: (link) => this.#parts.cancelLink(destination.pool, link),
-    })
-    this.#place = undefined
-    this.#over()
-    registry.add(session, key)
-    if (settings().log_connections) {
-      log.info('client_login', `client logged in from ${this.#transport.remoteAddress}`, {
-        database: destination.database,
-        client: key.processId,
-      })
-    }
-    this.#transport.write(Buffer.concat(this.#welcomeMessages(startup, server, parameters, key)))
-    this.#transport.setHandler(session)
-    if (this.#received.length > 0) session.data(this.#received)
+    beginSession(this.#parts, this.#handOver(startup, destination), server, this.#parameters)
   }
 
-  #welcomeMessages(startup: StartupMessage, server: ReadonlyMap<string, string>, parameters: Parameters, key: CancelKey): Buffer[] {
-    const messages: Buffer[] = []
-    if (startup.minor > PROTOCOL_MINOR || startup.protocolOptions.length > 0) {
-      messages.push(negotiateProtocolVersion(Math.min(startup.minor, PROTOCOL_MINOR), startup.protocolOptions))
-    }
-    messages.push(welcomeBytes(server, parameters))
-    messages.push(backendKeyData(key.processId, key.key), readyForQuery('I'))
-    return messages
+  /** The greeting is over, and the client's place is that of what follows. */
+  #handOver(startup: StartupMessage, destination: Destination): Guest {
+    this.#place = undefined
+    this.#over()
+    return { transport: this.#transport, startup, destination, ahead: this.#received }
   }
 
   turnAway(reason: CloseReason): void {
@@ -296,6 +205,3 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     this.#place = undefined
   }
 }
-
-/** PostgreSQL reads `replication` as a boolean or `database`. */
-const isFalse = (text: string): boolean => ['', '0', 'f', 'n', 'no', 'of', 'off', 'false'].includes(text.toLowerCase())

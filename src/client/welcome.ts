@@ -1,6 +1,9 @@
-// What every client is greeted with: AuthenticationOk and the server's parameters, with the client's own values.
+// What every client is greeted with: AuthenticationOk and the server's parameters, with the client's own values; its key; and that it may ask.
+import { PROTOCOL_MINOR } from '../wire/codes.ts'
 import type { Parameters } from '../wire/parameters.ts'
-import { authenticationOk, parameterStatus } from '../wire/reply.ts'
+import { authenticationOk, backendKeyData, negotiateProtocolVersion, parameterStatus, readyForQuery } from '../wire/reply.ts'
+import type { StartupMessage } from '../wire/startup.ts'
+import type { CancelKey } from './registry.ts'
 
 /** The last greeting for what a server reported: clients of one application ask for the same values. */
 const remembered = new WeakMap<ReadonlyMap<string, string>, { readonly key: string; readonly bytes: Buffer }>()
@@ -17,4 +20,18 @@ export function welcomeBytes(server: ReadonlyMap<string, string>, parameters: Pa
   const bytes = Buffer.concat(messages)
   remembered.set(server, { key: parameters.key, bytes })
   return bytes
+}
+
+/** All of the answer to a startup packet. */
+export function welcomeMessages(
+  { minor, protocolOptions }: StartupMessage,
+  server: ReadonlyMap<string, string>,
+  parameters: Parameters,
+  { processId, key }: CancelKey,
+): Buffer {
+  const messages = [welcomeBytes(server, parameters), backendKeyData(processId, key), readyForQuery('I')]
+  if (minor > PROTOCOL_MINOR || protocolOptions.length > 0) {
+    messages.unshift(negotiateProtocolVersion(Math.min(minor, PROTOCOL_MINOR), protocolOptions))
+  }
+  return Buffer.concat(messages)
 }

@@ -202,8 +202,8 @@ function sourceCard(first) {
 }
 
 function databaseCard(first) {
-  const clients = stack(['active', 'waiting', 'idle'], 3)
-  const links = stack(['active', 'idle', 'used', 'tested', 'login', 'closing', 'listening'], 2)
+  const clients = stack(['active', 'waiting', 'idle', 'replication'], 3)
+  const links = stack(['active', 'idle', 'used', 'tested', 'login', 'closing', 'listening', 'replication'], 2)
   const clientsNote = element('span', 'soft'), linksNote = element('span', 'soft'), trouble = element('p', 'trouble'), line = spark()
   const labels = ['queries/s', 'transactions/s', 'traffic', 'queries so far']
   const values = labels.map(() => element('b', ''))
@@ -217,7 +217,8 @@ function databaseCard(first) {
     clients.update(database.clients)
     links.update(database.servers, database.poolSize)
     setText(clientsNote, String(sum(database.clients)))
-    setText(linksNote, sum(database.servers) - database.servers.listening + (database.poolSize ? ' of ' + database.poolSize : ''))
+    const { listening, replication } = database.servers
+    setText(linksNote, sum(database.servers) - listening - replication + (database.poolSize ? ' of ' + database.poolSize : ''))
     setOptional(trouble, database.trouble)
     const texts = [amount(rate.queries, ''), amount(rate.transactions, ''), amount(rate.bytes, 'B/s'), amount(database.queries, '')]
     texts.forEach((text, index) => setText(values[index], text))

@@ -64,7 +64,7 @@ main.stale { opacity: .5; }
 .legend > span { white-space: nowrap; }
 .legend > .none { opacity: .55; }
 .legend i { display: inline-block; width: 8px; height: 8px; border-radius: 4px; margin-right: 5px; }
-.bar .active, .legend .active > i { background: var(--busy); }
+.bar .active, .legend .active > i, .bar .replication, .legend .replication > i { background: var(--busy); }
 .bar .idle, .legend .idle > i { background: var(--idle); }
 .bar .waiting, .legend .waiting > i { background: var(--wait); }
 .bar .login, .legend .login > i { background: var(--login); }

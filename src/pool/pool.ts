@@ -12,6 +12,7 @@ import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
 import type { PoolParts, PoolSettings } from './pool_parts.ts'
 import { Recycling } from './recycling.ts'
+import type { ReplicationLogins } from './replication.ts'
 import { Room } from './room.ts'
 import { type Waiter, Waiters } from './waiters.ts'
 import { Welcome, type WelcomeWaiter } from './welcome.ts'
@@ -79,6 +80,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   get currentGeneration(): number {
     return this.#logins.current?.generation ?? 0
+  }
+
+  /** For the replication connections of the same database, which log in with the same credentials. */
+  get logins(): ReplicationLogins {
+    return this.#logins
   }
 
   /** Links of replaced credentials. */

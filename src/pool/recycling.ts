@@ -1,10 +1,10 @@
-// Session mode at a rotation: sessions hold links of the replaced credential, so they are ended one after another before its lease is over.
+// At a rotation those who keep a link of the replaced credential are ended one after another before its lease is over: sessions of session
+// mode, and replication connections.
 import type { Clock } from '../clock.ts'
 import type { CredentialSource } from '../credential.ts'
 import type { Log } from '../log.ts'
-import type { LinkLists } from './link_lists.ts'
-import type { Logins } from './logins.ts'
-import type { PoolLink } from './pool_link.ts'
+import type { Generations } from './generation.ts'
+import type { LinkLists, Listed } from './link_lists.ts'
 
 /** A lease that is renewed without end is not waited for any longer than this. */
 const LONGEST_SPREAD_MS = 3_600_000
@@ -31,16 +31,34 @@ export interface RecyclingParts {
   readonly log: Log
 }
 
-export class Recycling<L extends PoolLink> {
+/** A link that somebody keeps. */
+export interface Kept extends Listed {
+  readonly generation: number
+  /** Ends who keeps it; false = it is in the middle of something. */
+  recycle(): boolean
+}
+
+/** What is known of credentials: see Logins. */
+export interface Reigns {
+  readonly current: { readonly generation: number } | undefined
+  readonly generations: Generations
+  /** The proof waits for a link to be closed, and none is idle. */
+  readonly proofNeedsPlace: boolean
+}
+
+export class Recycling<L extends Kept> {
   readonly #parts: RecyclingParts
   readonly #lists: LinkLists<L>
-  readonly #logins: Logins<L>
+  readonly #logins: Reigns
+  readonly #what: string
   readonly #rounds = new Map<number, Round>()
 
-  constructor(parts: RecyclingParts, lists: LinkLists<L>, logins: Logins<L>) {
+  /** `what` is ended, for the log. */
+  constructor(parts: RecyclingParts, lists: LinkLists<L>, logins: Reigns, what = 'sessions (pool_mode session)') {
     this.#parts = parts
     this.#lists = lists
     this.#logins = logins
+    this.#what = what
   }
 
   /** Whether the session that holds `link` is to end as soon as it rests. */
@@ -105,7 +123,7 @@ export class Recycling<L extends PoolLink> {
     this.#rounds.set(generation, round)
     const { log, database, source } = this.#parts
     const seconds = Math.round(Math.max(0, left - marginMs) / 1000)
-    const message = `${sessions} sessions hold server connections of a replaced credential and are ended one after another within ${seconds} s (pool_mode session)`
+    const message = `${sessions} ${this.#what} hold server connections of a replaced credential and are ended one after another within ${seconds} s`
     log.info('sessions_recycled', message, { database, source: source.name, generation, count: sessions })
     return round
   }

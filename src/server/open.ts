@@ -1,8 +1,8 @@
-// Opens a link: chooses the host, resolves it, dials, logs in with one credential, tests the server, runs connect_query.
+// Opens a server connection: chooses the host, resolves it, dials, logs in with one credential, tests the server, runs connect_query.
 import { readFileSync } from 'node:fs'
 import type { Clock } from '../clock.ts'
 import type { Credential } from '../credential.ts'
-import { type ErrorCode, PgleaseError } from '../errors.ts'
+import { type CloseReason, type ErrorCode, PgleaseError } from '../errors.ts'
 import { addressText } from '../net/address.ts'
 import type { DnsCache } from '../net/dns_cache.ts'
 import { type Network, type Transport, TransportError } from '../net/transport.ts'
@@ -13,6 +13,7 @@ import type { ScramCache } from '../wire/scram.ts'
 import { type DialTarget, dialFirst, isVerified, type SslMode } from './dial.ts'
 import type { Hosts, ServerHost } from './hosts.ts'
 import { Link, type LinkMeter } from './link.ts'
+import type { LinkFacts } from './link_facts.ts'
 import { type AuthMethod, type LoggedIn, login } from './login.ts'
 import { simpleQuery } from './query.ts'
 import { fitOf, type SessionAttribute, unfitText } from './session_attributes.ts'
@@ -42,6 +43,22 @@ export interface OpenParts {
   readonly scramCache: ScramCache
   readonly meter: LinkMeter
   readonly nextId: () => number
+}
+
+/** A server connection that is ready. */
+export interface Opened {
+  readonly closeReason: CloseReason | undefined
+  shut(reason: CloseReason): void
+}
+
+/** What a server connection is opened for. */
+export interface Purpose<T extends Opened> {
+  /** More startup parameters. */
+  readonly parameters: ReadonlyArray<readonly [string, string]>
+  readonly connectQuery: string | undefined
+  /** The server takes SQL. */
+  readonly sql: boolean
+  make(transport: Transport, facts: LinkFacts): T
 }
 
 /** Read at each login, so that certificates may be replaced while pglease runs. */
@@ -77,19 +94,30 @@ async function targetsOf({ settings, hosts, dns }: OpenParts, { host, port }: Se
 /** A server that was reached and is not what was asked for leaves the other addresses of its name, as in libpq. */
 const NEXT_ADDRESS: ReadonlySet<ErrorCode> = new Set(['no_host_fits', 'server_starting'])
 
+/** A link for a pool. Rejects with a PgleaseError; the credential is never in it. */
+export function openLink(parts: OpenParts, credential: Credential): Promise<Link> {
+  const { server_role, connect_query } = parts.settings
+  return openFor(parts, credential, {
+    parameters: server_role === undefined ? [] : [['role', server_role]],
+    connectQuery: connect_query,
+    sql: true,
+    make: (transport, facts) => new Link(transport, { ...facts, hasServerRole: server_role !== undefined }, parts.meter),
+  })
+}
+
 /** Tries the hosts in their order. Rejects with a PgleaseError; the credential is never in it. */
-export async function openLink(parts: OpenParts, credential: Credential): Promise<Link> {
+export async function openFor<T extends Opened>(parts: OpenParts, credential: Credential, purpose: Purpose<T>): Promise<T> {
   const { hosts, dns } = parts
   const failures: PgleaseError[] = []
-  /** Links to the second best, which `prefer-standby` takes when there is no standby. */
-  const spares: Link[] = []
+  /** Connections to the second best, which `prefer-standby` takes when there is no standby. */
+  const spares: T[] = []
   const order = hosts.order()
   hosts.nextTurn()
   for (const host of order) {
     try {
-      const link = await openAt(parts, credential, host, spares)
+      const opened = await openAt(parts, credential, purpose, host, spares)
       hosts.succeeded(host)
-      if (link !== undefined) return chosen(link, spares)
+      if (opened !== undefined) return chosen(opened, spares)
     } catch (error) {
       if (!(error instanceof PgleaseError)) throw error
       hosts.failed(host, error)
@@ -97,27 +125,34 @@ export async function openLink(parts: OpenParts, credential: Credential): Promis
       failures.push(error)
     }
   }
-  const spare = spares.find((link) => link.closeReason === undefined)
+  const spare = spares.find(({ closeReason }) => closeReason === undefined)
   if (spare !== undefined) return chosen(spare, spares)
   throw hosts.verdict(failures)
 }
 
-function chosen(link: Link, spares: readonly Link[]): Link {
-  for (const spare of spares) if (spare !== link) spare.shut('host_unfit')
-  return link
+function chosen<T extends Opened>(one: T, spares: readonly T[]): T {
+  for (const spare of spares) if (spare !== one) spare.shut('host_unfit')
+  return one
 }
 
-/** A link to one host; undefined when it was only good enough for `spares`. */
-async function openAt(parts: OpenParts, credential: Credential, host: ServerHost, spares: Link[]): Promise<Link | undefined> {
+/** A connection to one host; undefined when it was only good enough for `spares`. */
+async function openAt<T extends Opened>(
+  parts: OpenParts,
+  credential: Credential,
+  purpose: Purpose<T>,
+  host: ServerHost,
+  spares: T[],
+): Promise<T | undefined> {
   const timeoutMs = parts.hosts.timeoutMs(host, parts.timeoutMs)
   let rest = await targetsOf(parts, host, timeoutMs)
   for (;;) {
     const { transport, target } = await dialFirst(parts.network, rest, timeoutMs, parts.clock)
     rest = rest.slice(rest.indexOf(target) + 1)
     try {
-      const { link, fitting } = await logIn(parts, credential, { transport, target, timeoutMs, host: addressText(target.address) })
-      if (fitting) return link
-      spares.push(link)
+      const dialled = { transport, target, timeoutMs, host: addressText(target.address) }
+      const { opened, fitting } = await logIn(parts, credential, purpose, dialled)
+      if (fitting) return opened
+      spares.push(opened)
       if (rest.length === 0) return undefined
     } catch (error) {
       if (rest.length === 0 || !(error instanceof PgleaseError) || !NEXT_ADDRESS.has(error.code)) throw error
@@ -133,13 +168,18 @@ interface Dialled {
   readonly host: string
 }
 
-async function logIn(parts: OpenParts, credential: Credential, dialled: Dialled): Promise<{ link: Link; fitting: boolean }> {
+async function logIn<T extends Opened>(
+  parts: OpenParts,
+  credential: Credential,
+  { parameters: startup, connectQuery, sql, make }: Purpose<T>,
+  dialled: Dialled,
+): Promise<{ opened: T; fitting: boolean }> {
   const { clock, settings } = parts
   const { transport, target, timeoutMs, host } = dialled
   const loggedIn = await login(transport, {
     credential,
     database: settings.dbname,
-    parameters: settings.server_role === undefined ? [] : [['role', settings.server_role]],
+    parameters: startup,
     requireAuth: settings.server_require_auth,
     secure: isVerified(target),
     scramCache: parts.scramCache,
@@ -147,32 +187,28 @@ async function logIn(parts: OpenParts, credential: Credential, dialled: Dialled)
     clock,
   })
   const attribute = settings.target_session_attrs
-  const { fit, fitting } = await fitOf(transport, loggedIn.parameters, { attribute, host, timeoutMs, clock })
+  const { fit, fitting } = await fitOf(transport, loggedIn.parameters, { attribute, host, timeoutMs, clock, sql })
   if (!fitting && attribute !== 'prefer-standby') {
     transport.write(terminate())
     transport.end()
     throw new PgleaseError('no_host_fits', `${addressText(target.address)}: ${unfitText(attribute)}`)
   }
-  if (settings.connect_query !== undefined) await runConnectQuery(transport, settings.connect_query, parts, loggedIn)
+  if (connectQuery !== undefined) await runConnectQuery(transport, connectQuery, parts, loggedIn)
   const parameters = new Parameters(parts.names)
   for (const [name, value] of loggedIn.parameters) parameters.set(name, value)
-  const link = new Link(
-    transport,
-    {
-      id: parts.nextId(),
-      generation: credential.generation,
-      openedAtMs: clock.monotonicMs(),
-      processId: loggedIn.processId,
-      secretKey: loggedIn.secretKey,
-      target,
-      parameters,
-      welcome: loggedIn.parameters,
-      hasServerRole: settings.server_role !== undefined,
-      fit,
-    },
-    parts.meter,
-  )
-  return { link, fitting }
+  const opened = make(transport, {
+    id: parts.nextId(),
+    generation: credential.generation,
+    openedAtMs: clock.monotonicMs(),
+    processId: loggedIn.processId,
+    secretKey: loggedIn.secretKey,
+    target,
+    parameters,
+    welcome: loggedIn.parameters,
+    hasServerRole: false,
+    fit,
+  })
+  return { opened, fitting }
 }
 
 async function runConnectQuery(transport: Transport, sql: string, parts: OpenParts, loggedIn: LoggedIn): Promise<void> {

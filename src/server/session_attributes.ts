@@ -72,6 +72,8 @@ export interface FitOptions {
   readonly host: string
   readonly timeoutMs: number
   readonly clock: Clock
+  /** False: a physical replication connection takes no SQL, and a server that reports too little (before version 14) is taken as it is. */
+  readonly sql: boolean
 }
 
 /**
@@ -83,12 +85,12 @@ export async function fitOf(
   parameters: ReadonlyMap<string, string>,
   options: FitOptions,
 ): Promise<{ readonly fit: Fit | undefined; readonly fitting: boolean }> {
-  const { attribute, host, clock, timeoutMs } = options
+  const { attribute, host, clock, timeoutMs, sql } = options
   if (attribute === 'any') return { fit: undefined, fitting: true }
   const state = stateOf(parameters)
   const fit = new Fit(attribute, host, state)
   const told = fits(attribute, state)
-  if (told !== undefined) return { fit, fitting: told }
+  if (told !== undefined || !sql) return { fit, fitting: told ?? true }
   const { rows, error } = await simpleQuery(transport, `SELECT ${condition(attribute)}`, { timeoutMs, clock })
   if (error !== undefined) {
     transport.end()

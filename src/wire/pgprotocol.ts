@@ -16,9 +16,11 @@ function refuseNul(what: string, text: string): string {
   return text
 }
 
+const FORCED_ENCODING = Buffer.from('client_encoding\0UTF8\0\0')
+
 /**
- * StartupMessage of protocol 3.0 (so that cancel keys have four bytes). The serializer ends it with `client_encoding=UTF8`.
- * Throws NulByteError.
+ * StartupMessage of protocol 3.0 (so that cancel keys have four bytes). The serializer ends it with `client_encoding=UTF8`, which is cut
+ * off where `parameters` have an encoding of their own: of two the last counts. Throws NulByteError.
  */
 export function startupMessage(user: string, database: string, parameters: ReadonlyArray<readonly [string, string]>): Buffer {
   // no prototype: a parameter may have any name
@@ -26,7 +28,11 @@ export function startupMessage(user: string, database: string, parameters: Reado
   all.user = refuseNul('the user name', user)
   all.database = refuseNul('the database name', database)
   for (const [name, value] of parameters) all[refuseNul('a parameter name', name)] = refuseNul('a parameter value', value)
-  return serialize.startup(all)
+  const whole = serialize.startup(all)
+  if (!parameters.some(([name]) => name.toLowerCase() === 'client_encoding')) return whole
+  const own = Buffer.concat([whole.subarray(0, whole.length - FORCED_ENCODING.length), Buffer.alloc(1)])
+  own.writeInt32BE(own.length, 0)
+  return own
 }
 
 /** PasswordMessage: a clear password or its MD5 answer. Throws NulByteError. */

@@ -11,6 +11,9 @@ import {
   STARTUP_PACKET_LIMIT,
 } from './codes.ts'
 
+/** physical: the WAL of all databases, without SQL; logical: of one database, with SQL beside it. */
+export type ReplicationKind = 'physical' | 'logical'
+
 export interface StartupMessage {
   readonly kind: 'startup'
   /** Bytes of the packet; what follows belongs to the next message. */
@@ -24,7 +27,8 @@ export interface StartupMessage {
   readonly parameters: ReadonlyMap<string, string>
   /** The text of `options`, '' when absent; see parseOptions. */
   readonly options: string
-  readonly replication: string | undefined
+  /** Undefined = an ordinary session. */
+  readonly replication: ReplicationKind | undefined
   /** Names that start with `_pq_.`: none is supported, NegotiateProtocolVersion lists them. */
   readonly protocolOptions: readonly string[]
 }
@@ -116,7 +120,29 @@ function parseParameters(bytes: Buffer, length: number, minor: number): FirstPac
   if (position !== length - 1) return invalid('expected terminator as last byte')
   if (user === undefined || user === '') return invalid('no user name')
   database = database === undefined || database === '' ? user : database
-  return { kind: 'startup', length, major: PROTOCOL_MAJOR, minor, user, database, parameters, options, replication, protocolOptions }
+  const kind = replication === undefined ? 'none' : replicationKind(replication)
+  if (kind === undefined) return invalid(`invalid value for parameter "replication": "${replication}"`)
+  return {
+    kind: 'startup',
+    length,
+    major: PROTOCOL_MAJOR,
+    minor,
+    user,
+    database,
+    parameters,
+    options,
+    replication: kind === 'none' ? undefined : kind,
+    protocolOptions,
+  }
+}
+
+/** PostgreSQL reads `replication` as the word `database` or as a boolean (parse_bool); undefined = it is neither. */
+function replicationKind(text: string): ReplicationKind | 'none' | undefined {
+  if (text === 'database') return 'logical'
+  const word = text.toLowerCase()
+  const begins = (whole: string, letters: number) => word.length >= letters && whole.startsWith(word)
+  if (begins('true', 1) || begins('yes', 1) || word === 'on' || word === '1') return 'physical'
+  return begins('false', 1) || begins('no', 1) || begins('off', 2) || word === '0' ? 'none' : undefined
 }
 
 export interface StartupOption {

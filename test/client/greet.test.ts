@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Admission, ClientCount } from '../../src/client/admission.ts'
-import { type Destination, Greeting, type GreetParts, type GreetSettings } from '../../src/client/greet.ts'
+import { Greeting } from '../../src/client/greet.ts'
+import type { Destination, GreetParts, GreetSettings } from '../../src/client/greet_parts.ts'
 import { type CancelKey, Registry } from '../../src/client/registry.ts'
 import { type CloseReason, ERRORS, PgleaseError } from '../../src/errors.ts'
 import { authenticateAny } from '../../src/identity.ts'
@@ -43,7 +44,13 @@ class Door {
 
   connect(): StillTransport {
     const transport = new StillTransport()
-    const destination: Destination = { database: 'app', pool: this.world.pool, meter: quietMeter, admission: this.admission }
+    const destination: Destination = {
+      database: 'app',
+      pool: this.world.pool,
+      replications: this.world.replications,
+      meter: quietMeter,
+      admission: this.admission,
+    }
     const parts: GreetParts = {
       settings: () => this.settings,
       clock: this.world.clock,
@@ -51,7 +58,7 @@ class Door {
       names: this.world.names,
       registry: this.registry,
       authenticate: authenticateAny,
-      route: ({ database }) => (database === 'app' ? destination : undefined),
+      route: ({ database }, server) => (database === 'app' || (server && database === 'replication') ? destination : undefined),
       refusing: () => this.refusing,
       cancelRequest: (request) => {
         this.cancels.push(request)
@@ -61,7 +68,7 @@ class Door {
         })
       },
       cancelLink: () => {},
-      sessionClosed: (_, reason) => void this.ends.push(['session', reason]),
+      clientClosed: ({ kind }, reason) => void this.ends.push([kind, reason]),
       greetingFailed: (error, reason) => void this.ends.push([error?.code ?? '', reason]),
     }
     new Greeting(transport, parts)
@@ -137,7 +144,7 @@ test('what is refused at startup', async () => {
     [start({ options: '-c work_mem=1MB' }), /unsupported startup parameter in options: work_mem' H='.*ignore_startup_parameters/],
     [start({ options: '-c=' }), /bad startup packet/],
     [start({ options: '--' }), /bad startup packet/],
-    [start({ replication: 'database' }), /replication connections are not supported/],
+    [start({ replication: 'maybe' }), /invalid value for parameter "replication": "maybe"/],
     [startup({ user: '' }), /no user name/],
     [packet(2 << 16, Buffer.alloc(4)), /old V2 protocol/],
     [Buffer.from('GET / HTTP/1.1\r\n'), /invalid length/],
@@ -156,6 +163,27 @@ test('what is refused at startup', async () => {
     transport.lost()
     assert.equal(door.ends.length, 1)
   }
+})
+
+test('a replication client is handed on, with any parameter, and physically to a server that it does not name', async () => {
+  for (const [parameters, name] of [
+    [{ replication: 'database', database: 'app', lock_timeout: '1' }, 'app'],
+    [{ replication: 'true', database: 'replication' }, 'app'],
+  ] as const) {
+    const door = await Door.open()
+    const transport = door.connect()
+    assert.deepEqual(await door.send(transport, startup({ user: 'u', ...parameters })), WELCOME)
+    assert.deepEqual(
+      door.registry.replications().map(({ parts }) => parts.database),
+      [name],
+    )
+    assert.deepEqual([door.registry.size, door.registry.silent, door.world.clock.pending], [1, 0, 0])
+    transport.lost()
+    assert.deepEqual([door.registry.size, door.ends], [0, [['replication client', 'client_lost']]])
+  }
+  const door = await Door.open()
+  const lines = await door.send(door.connect(), startup({ user: 'u', replication: 'database', database: 'replication' }))
+  assert.match(String(lines), /no such database: replication/)
 })
 
 test('parameters that are tracked or ignored are taken', async () => {
@@ -288,7 +316,7 @@ test('a client beyond the limit of its database or user is told so after its aut
   assert.deepEqual([database.clients, user.clients], [0, 0])
   assert.deepEqual(door.ends, [
     ['too_many_user_clients', 'client_limit'],
-    ['session', 'client_lost'],
+    ['client', 'client_lost'],
   ])
   const left = door.connect()
   door.world.pool.abort()

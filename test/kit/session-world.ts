@@ -5,11 +5,15 @@ import type { SessionMeter } from '../../src/client/session_meter.ts'
 import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
+import type { Budget } from '../../src/pool/budget.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
+import { Replications } from '../../src/pool/replication.ts'
 import { Secret } from '../../src/secret.ts'
 import { Link } from '../../src/server/link.ts'
 import { LinkChannels } from '../../src/server/link_channels.ts'
+import type { LinkFacts } from '../../src/server/link_facts.ts'
+import { ReplicationLink, type ReplicationRequest } from '../../src/server/replication_link.ts'
 import { LinkStatements, StatementRegistry } from '../../src/server/statements.ts'
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
@@ -74,6 +78,13 @@ export interface Backend {
   readonly transport: StillTransport
 }
 
+/** The far end of a replication connection, and what it was opened with. */
+export interface ReplicationBackend {
+  readonly link: ReplicationLink
+  readonly transport: StillTransport
+  readonly request: ReplicationRequest
+}
+
 export class TestClient {
   readonly transport = new StillTransport()
   readonly session: Session
@@ -121,6 +132,9 @@ export class SessionWorld {
   /** `log_pooler_errors`. */
   logErrors = true
   loginFailure: PgleaseError | undefined
+  replicationFailure: PgleaseError | undefined
+  readonly replicationBackends: ReplicationBackend[] = []
+  readonly replications: Replications<ReplicationLink, ReplicationRequest>
   hasServerRole = false
   readonly closed: CloseReason[] = []
 
@@ -128,14 +142,13 @@ export class SessionWorld {
   readonly #mostStatements: number
 
   /** `mostStatements`: max_prepared_statements. */
-  constructor(settings: Partial<PoolSettings> = {}, mostStatements = 0) {
+  constructor(settings: Partial<PoolSettings> = {}, mostStatements = 0, budgets: readonly Budget[] = []) {
     this.#mostStatements = mostStatements
+    const common = { database: 'app', source: this.source, clock: this.clock, log: quietLog, budgets }
+    const poolSettings = { ...SETTINGS, server_lifetime: 3_600_000, ...settings }
     this.pool = new Pool<Link>({
-      database: 'app',
-      settings: { ...SETTINGS, server_lifetime: 3_600_000, ...settings },
-      source: this.source,
-      clock: this.clock,
-      log: quietLog,
+      ...common,
+      settings: poolSettings,
       open: async (credential) => {
         if (this.loginFailure !== undefined) throw this.loginFailure
         return this.#open(credential.generation)
@@ -143,34 +156,49 @@ export class SessionWorld {
       linkClosed: (reason) => void this.closed.push(reason),
       drainOverrun() {},
     })
+    this.replications = new Replications({
+      ...common,
+      settings: poolSettings,
+      logins: this.pool.logins,
+      queryWaitTimeoutMs: () => poolSettings.query_wait_timeout,
+      open: async ({ generation }, request) => {
+        if (this.replicationFailure !== undefined) throw this.replicationFailure
+        const transport = new StillTransport()
+        const link = new ReplicationLink(transport, this.#facts(generation))
+        link.owner = this.replications
+        this.replicationBackends.push({ link, transport, request })
+        return link
+      },
+      linkClosed: (reason) => void this.closed.push(reason),
+    })
+  }
+
+  #facts(generation: number): LinkFacts {
+    const parameters = new Parameters(this.names)
+    parameters.set('TimeZone', 'UTC')
+    return {
+      id: this.backends.length + 1,
+      generation,
+      openedAtMs: this.clock.monotonicMs(),
+      processId: 1,
+      secretKey: Buffer.alloc(4),
+      target: {
+        address: { kind: 'tcp', host: 'h', port: 1 },
+        sslmode: 'disable',
+        ca: undefined,
+        cert: undefined,
+        key: undefined,
+        serverName: 'h',
+      },
+      parameters,
+      welcome: new Map([['TimeZone', 'UTC']]),
+      hasServerRole: this.hasServerRole,
+    }
   }
 
   #open(generation: number): Link {
     const transport = new StillTransport()
-    const parameters = new Parameters(this.names)
-    parameters.set('TimeZone', 'UTC')
-    const link = new Link(
-      transport,
-      {
-        id: this.backends.length + 1,
-        generation,
-        openedAtMs: this.clock.monotonicMs(),
-        processId: 1,
-        secretKey: Buffer.alloc(4),
-        target: {
-          address: { kind: 'tcp', host: 'h', port: 1 },
-          sslmode: 'disable',
-          ca: undefined,
-          cert: undefined,
-          key: undefined,
-          serverName: 'h',
-        },
-        parameters,
-        welcome: new Map([['TimeZone', 'UTC']]),
-        hasServerRole: this.hasServerRole,
-      },
-      { query() {}, transaction() {} },
-    )
+    const link = new Link(transport, this.#facts(generation), { query() {}, transaction() {} })
     link.owner = this.pool
     if (this.pool.settings.pool_mode !== 'session') link.channels = new LinkChannels()
     if (this.#mostStatements > 0) link.useStatements(new LinkStatements(this.registry, this.#mostStatements, () => undefined))
@@ -179,8 +207,8 @@ export class SessionWorld {
   }
 
   /** A world whose credential is proven: one idle link. */
-  static async ready(settings: Partial<PoolSettings> = {}, mostStatements = 0): Promise<SessionWorld> {
-    const world = new SessionWorld(settings, mostStatements)
+  static async ready(settings: Partial<PoolSettings> = {}, mostStatements = 0, budgets: readonly Budget[] = []): Promise<SessionWorld> {
+    const world = new SessionWorld(settings, mostStatements, budgets)
     world.source.offer(1)
     await world.settle()
     return world

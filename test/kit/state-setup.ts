@@ -62,13 +62,14 @@ export class StateSetup {
     this.state = new State({ build: BUILD, clock, routes, vault, metrics, registry, phase: () => this.phase, listeners })
   }
 
-  #add(database: string, { pool }: SessionWorld, settings: Partial<DatabaseSettings>): void {
+  #add(database: string, { pool, replications }: SessionWorld, settings: Partial<DatabaseSettings>): void {
     // of a source only its name is asked here; the pools have theirs
     const source = new FixedSource(database, '', new Secret(''))
     this.routes.add(database, {
       database,
       settings: settings as DatabaseSettings,
       pool,
+      replications,
       source,
       meter: quietMeter,
       admission: new Admission([]),

@@ -117,7 +117,11 @@ const FIRST_PACKETS: readonly Attack[] = [
     bytes: () => startup({ ...me, options: `-c ${'\\ '.repeat(4_000)}` }),
     answer: fatal('bad startup packet: '),
   },
-  { kind: 'replication', bytes: () => startup({ ...me, replication: 'true' }), answer: fatal('replication connections are not supported') },
+  {
+    kind: 'replication of no kind',
+    bytes: () => startup({ ...me, replication: 'maybe' }),
+    answer: fatal('bad startup packet: invalid value for parameter "replication": "maybe"'),
+  },
   { kind: 'a password before the startup packet', bytes: () => password('secret'), answer: fatal('bad startup packet: invalid length') },
   { kind: 'a query before the startup packet', bytes: () => query('SELECT 1'), answer: fatal('bad startup packet: invalid length') },
   { kind: 'TLS without a request', bytes: () => CLIENT_HELLO, answer: fatal('bad startup packet: TLS handshake without SSLRequest') },

@@ -31,6 +31,8 @@ export interface WorldOptions {
   /** Of the AppRole's tokens, in seconds; periodic tokens, which never end, unless given. */
   tokenTtl?: number
   tokenMaxTtl?: number
+  /** CREATION_STATEMENTS unless given. */
+  creationStatements?: readonly string[]
   /** More settings. */
   config?: Record<string, unknown>
   /** More of the database's settings. */
@@ -43,7 +45,9 @@ type Servers = Pick<AcceptContext, 'postgres' | 'vault' | 'scenario'>
 export async function startWorld({ postgres, vault, scenario }: Servers, options: WorldOptions): Promise<World & { authMount: string }> {
   const dbname = await postgres.createDatabase()
   scenario.defer(() => postgres.dropDatabase(dbname))
-  const mount = await mountDatabase(vault, postgres, { defaultTtl: options.defaultTtl, maxTtl: options.maxTtl, database: dbname })
+  const { defaultTtl, maxTtl, creationStatements } = options
+  const statements = creationStatements === undefined ? {} : { creationStatements }
+  const mount = await mountDatabase(vault, postgres, { defaultTtl, maxTtl, database: dbname, ...statements })
   scenario.defer(() => mount.dispose())
   const { tokenTtl, tokenMaxTtl } = options
   const token = tokenMaxTtl === undefined ? { tokenPeriod: 600 } : { tokenTtl: tokenTtl ?? tokenMaxTtl, tokenMaxTtl }

@@ -7,11 +7,13 @@ import { TransportError } from '../../src/net/transport.ts'
 import { Secret } from '../../src/secret.ts'
 import { Hosts } from '../../src/server/hosts.ts'
 import type { Link } from '../../src/server/link.ts'
-import { openLink } from '../../src/server/open.ts'
+import { type OpenParts, openLink } from '../../src/server/open.ts'
+import { openReplication } from '../../src/server/replication_link.ts'
 import type { SessionAttribute } from '../../src/server/session_attributes.ts'
 import { ParameterNames } from '../../src/wire/parameters.ts'
 import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../../src/wire/reply.ts'
 import { ScramCache } from '../../src/wire/scram.ts'
+import type { ReplicationKind } from '../../src/wire/startup.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
 import { MemoryNetwork } from '../kit/memory-transport.ts'
 import { OK, playServer, type Step, wireMessage } from '../kit/scripted-server.ts'
@@ -30,44 +32,57 @@ const PRIMARY = reporting('off')
 const STANDBY = reporting('on')
 
 /** The servers by their addresses; one that is undefined refuses connections. */
-function world(attribute: SessionAttribute, servers: Record<string, Step[] | undefined>, names: Record<string, string[]> = {}) {
+function world(
+  attribute: SessionAttribute,
+  servers: Record<string, Step[] | undefined>,
+  names: Record<string, string[]> = {},
+  settings: { connect_query?: string; server_role?: string } = {},
+) {
   const asked: string[] = []
+  /** What the servers were sent. */
+  const said: Buffer[] = []
   const network = new MemoryNetwork((far, _near, address) => {
     const host = address.kind === 'tcp' ? address.host : ''
     asked.push(host)
     const steps = servers[host]
     if (steps === undefined) throw new TransportError('ECONNREFUSED', `${host} refused`)
-    playServer(far, steps)
+    const heard = (step: Step): Step => {
+      if (!Buffer.isBuffer(step)) return step
+      return (message) => {
+        said.push(message)
+        return step
+      }
+    }
+    playServer(far, steps.map(heard))
   })
   const clock = new FakeClock()
   const list = Object.keys(Object.keys(names).length > 0 ? names : servers).map((host) => ({ host, port: 5432 }))
   const hosts = new Hosts(list, 'disable', clock)
-  const open = (): Promise<Link> =>
-    openLink(
-      {
-        network,
-        clock,
-        hosts,
-        dns: new DnsCache({ maxTtlMs: 1_000, nxdomainTtlMs: 1_000 }, clock, async (host) => names[host] ?? [host]),
-        settings: {
-          target_session_attrs: attribute,
-          dbname: 'app',
-          connect_query: undefined,
-          server_role: undefined,
-          server_tls_sslmode: 'disable',
-          server_tls_ca_file: undefined,
-          server_tls_cert_file: undefined,
-          server_tls_key_file: undefined,
-          server_require_auth: ['trust'],
-        },
-        timeoutMs: 1_000,
-        names: new ParameterNames([]),
-        scramCache: new ScramCache(),
-        meter: { query() {}, transaction() {} },
-        nextId: () => 1,
-      },
-      { source: 's', generation: 1, user: 'u', password: new Secret('p') },
-    )
+  const parts: OpenParts = {
+    network,
+    clock,
+    hosts,
+    dns: new DnsCache({ maxTtlMs: 1_000, nxdomainTtlMs: 1_000 }, clock, async (host) => names[host] ?? [host]),
+    settings: {
+      target_session_attrs: attribute,
+      dbname: 'app',
+      connect_query: settings.connect_query,
+      server_role: settings.server_role,
+      server_tls_sslmode: 'disable',
+      server_tls_ca_file: undefined,
+      server_tls_cert_file: undefined,
+      server_tls_key_file: undefined,
+      server_require_auth: ['trust'],
+    },
+    timeoutMs: 1_000,
+    names: new ParameterNames([]),
+    scramCache: new ScramCache(),
+    meter: { query() {}, transaction() {} },
+    nextId: () => 1,
+  }
+  const credential = { source: 's', generation: 1, user: 'u', password: new Secret('p') }
+  const open = (): Promise<Link> => openLink(parts, credential)
+  const replicate = (kind: ReplicationKind) => openReplication(parts, credential, { kind, parameters: [['TimeZone', 'UTC']] })
   /** Where the link went, or what the error is. */
   const outcome = async (): Promise<string> => {
     try {
@@ -77,7 +92,7 @@ function world(attribute: SessionAttribute, servers: Record<string, Step[] | und
       return error instanceof PgleaseError ? error.code : String(error)
     }
   }
-  return { outcome, open, asked, network }
+  return { outcome, open, replicate, asked, network, said }
 }
 
 test('a host that is not what is asked for, refuses, or fails is passed over', async () => {
@@ -103,6 +118,20 @@ test('a host that is not what is asked for, refuses, or fails is passed over', a
   for (const [attribute, a, b, expected] of rows) {
     assert.equal(await world(attribute, { a, b }).outcome(), expected, `${attribute} ${expected}`)
   }
+})
+
+test('a replication connection has the parameters of its client and no server_role; without SQL a server is taken as it is', async () => {
+  const settings = { connect_query: 'SET x TO y', server_role: 'app' }
+  const physical = world('primary', { a: silent('f') }, {}, settings)
+  assert.equal((await physical.replicate('physical')).closeReason, undefined)
+  const told = Buffer.concat(physical.said).toString('latin1')
+  assert.match(told, /TimeZone\0UTC\0replication\0true\0/)
+  assert.doesNotMatch(told, /role\0|SET x/)
+  await assert.rejects(world('primary', { a: STANDBY }).replicate('physical'), /no host is what target_session_attrs asks for/)
+  const logical = world('primary', { a: [...silent('t'), Buffer.concat([wireMessage('C', 'SET\0'), readyForQuery('I')])] }, {}, settings)
+  await logical.replicate('logical')
+  assert.match(Buffer.concat(logical.said).toString('latin1'), /replication\0database\0.*SET x TO y/s)
+  await assert.rejects(world('primary', { a: silent('f') }).replicate('logical'), /no host is what/)
 })
 
 test('each address of a name is tried, and the server that was not wanted is left in order', async () => {

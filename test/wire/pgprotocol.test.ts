@@ -19,6 +19,24 @@ import {
 import { Tracer } from '../../src/wire/trace.ts'
 import { offsetCopy } from '../kit/splits.ts'
 
+test("a startup message has the client's encoding where there is one: the server takes the last of two", () => {
+  const trace = (name: string) =>
+    new Tracer('F', true)
+      .push(
+        startupMessage('a', 'b', [
+          [name, 'LATIN1'],
+          ['x', 'y'],
+        ]),
+      )
+      .join()
+  for (const name of ['client_encoding', 'CLIENT_ENCODING']) {
+    assert.ok(trace(name).endsWith(`StartupMessage\t 3 0 "user" "a" "database" "b" "${name}" "LATIN1" "x" "y"`))
+    const bytes = startupMessage('a', 'b', [[name, 'LATIN1']])
+    assert.equal(bytes.readInt32BE(0), bytes.length)
+  }
+  assert.match(trace('z'), /"client_encoding" "UTF8"$/)
+})
+
 test('what we say to servers, as a trace', () => {
   const tracer = new Tracer('F', true)
   const stream = Buffer.concat([

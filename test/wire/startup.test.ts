@@ -81,8 +81,20 @@ test('a startup message has its fields', () => {
   assert.deepEqual([parsed.options, parsed.replication], ['-c x=y', undefined])
   assert.deepEqual(parsed.protocolOptions, ['_pq_.one', '_pq_.two'])
   const doubled = startup(packet(V3_0, 'user\0first\0user\0last\0database\0\0replication\0database\0\0'))
-  assert.deepEqual([doubled.user, doubled.database, doubled.replication], ['last', 'last', 'database'])
+  assert.deepEqual([doubled.user, doubled.database, doubled.replication], ['last', 'last', 'logical'])
   assert.equal(startup(packet(GREASE, 'user\0a\0\0')).minor, 9999)
+})
+
+test('replication is read as PostgreSQL reads it', () => {
+  const kindOf = (value: string) => {
+    const parsed = parseStartup(packet(V3_0, `user\0a\0replication\0${value}\0\0`))
+    return parsed.kind === 'startup' ? parsed.replication : parsed.kind === 'invalid' ? parsed.detail : parsed.kind
+  }
+  for (const value of ['true', 'TRUE', 't', 'yes', 'y', 'on', 'ON', '1']) assert.equal(kindOf(value), 'physical', value)
+  for (const value of ['false', 'f', 'no', 'n', 'off', 'of', 'OFF', '0']) assert.equal(kindOf(value), undefined, value)
+  assert.equal(kindOf('database'), 'logical')
+  for (const value of ['', 'o', 'Database', 'trues', '2', 'maybe'])
+    assert.equal(kindOf(value), `invalid value for parameter "replication": "${value}"`)
 })
 
 test('a startup message of the serializer is understood', () => {
