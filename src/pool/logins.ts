@@ -1,15 +1,16 @@
 // How a pool gets its links: which credential is current, which is to be proven, when to log in, and what a failed login means.
 import type { Clock, Timer } from '../clock.ts'
 import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
-import { type CloseReason, ERRORS, PgleaseError } from '../errors.ts'
+import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log, LogFields } from '../log.ts'
 import { Ceiling } from './ceiling.ts'
 import { Generations } from './generation.ts'
 import type { LinkLists } from './link_lists.ts'
 import type { PoolLink } from './pool_link.ts'
+import { Proof } from './proof.ts'
 import { Replacement } from './replacement.ts'
 import type { Room } from './room.ts'
-import { cachedError, LoginTrouble } from './trouble.ts'
+import { type LoginTrouble, PoolTrouble } from './trouble.ts'
 
 /** The pool, as its logins see it. */
 export interface LoginsHost<L> {
@@ -34,8 +35,6 @@ export interface LoginsParts<L> {
   readonly longestRetryMs?: number | undefined
 }
 
-/** How long a refused proof is repeated, because a standby may not have the role yet, and a refused current credential's successor is awaited. */
-const REFUSAL_PATIENCE_MS = 5_000
 const PROOF_RETRY_MS = 500
 const PARALLEL_LOGINS = 5
 
@@ -47,15 +46,9 @@ export class Logins<L extends PoolLink> {
   dialing = 0
   readonly #host: LoginsHost<L>
   readonly #parts: LoginsParts<L>
-  readonly #trouble: LoginTrouble
+  readonly #troubles: PoolTrouble
   readonly #ceiling: Ceiling
-  #sourceTrouble: Trouble | undefined
-  #offered: Credential | undefined
-  #offeredAtMs = 0
-  #proving = false
-  /** A link was closed so that the proof had a place. */
-  #placeMade = false
-  #refusedSinceMs: number | undefined
+  readonly #proof = new Proof()
   #retry: Timer | undefined
   #closed = false
   readonly #consumer: CredentialConsumer
@@ -64,7 +57,7 @@ export class Logins<L extends PoolLink> {
     this.#host = host
     this.#parts = parts
     this.#consumer = consumer
-    this.#trouble = new LoginTrouble(parts.clock)
+    this.#troubles = new PoolTrouble(parts.clock)
     this.#ceiling = new Ceiling(parts.clock)
     this.generations = new Generations((generation) => parts.source.reportDrained(consumer, generation))
   }
@@ -81,16 +74,16 @@ export class Logins<L extends PoolLink> {
 
   /** Why no link can be had just now; '' when nothing is wrong. */
   get cause(): string {
-    const cause = this.#trouble.error ?? this.#sourceTrouble
-    return cause === undefined ? '' : ERRORS[cause.code].text.replace('%s', () => cause.detail)
+    return this.#troubles.cause
+  }
+
+  get #trouble(): LoginTrouble {
+    return this.#troubles.logins
   }
 
   offer(credential: Credential): void {
     if (this.#closed || this.generations.state(credential.generation) !== undefined) return
-    this.#offered = credential
-    this.#offeredAtMs = this.#parts.clock.monotonicMs()
-    this.#proving = false
-    this.#refusedSinceMs = undefined
+    this.#proof.offer(credential, this.#parts.clock.monotonicMs())
     this.generations.offer(credential.generation)
     // a new credential is a new chance: it does not wait for what the old one earned
     this.#trouble.nextTryMs = 0
@@ -105,18 +98,13 @@ export class Logins<L extends PoolLink> {
   }
 
   setSourceTrouble(trouble: Trouble | undefined): void {
-    this.#sourceTrouble = trouble
+    this.#troubles.source = trouble
     if (trouble !== undefined) this.#refuseWaiting()
   }
 
   /** The error for clients that need not wait: a permanent cause while no link works. */
   refusal(): PgleaseError | undefined {
-    if (this.#host.lists.alive > 0) return undefined
-    const login = this.#trouble.error
-    if (login !== undefined && this.#trouble.permanent) return cachedError(login)
-    const source = this.#sourceTrouble
-    if (source !== undefined && this.current === undefined && ERRORS[source.code].class === 'permanent') return cachedError(source)
-    return undefined
+    return this.#host.lists.alive > 0 ? undefined : this.#troubles.refusal(this.current !== undefined)
   }
 
   close(): void {
@@ -130,7 +118,8 @@ export class Logins<L extends PoolLink> {
     // the last link may have gone since they began to wait
     if (this.#host.waiting > 0) this.#refuseWaiting()
     if (this.#trouble.waitMs > 0) return this.#retryLater()
-    if (this.#offered !== undefined && !this.#proving) this.#prove(this.#offered)
+    const { due } = this.#proof
+    if (due !== undefined) this.#prove(due)
     this.#replace()
     this.grow()
   }
@@ -159,7 +148,7 @@ export class Logins<L extends PoolLink> {
 
   /** Monotonic time since which a credential waits to be proven while no link serves; undefined = none does. */
   get unprovenSinceMs(): number | undefined {
-    return this.#offered === undefined || this.#proving || this.#host.lists.alive > 0 ? undefined : this.#offeredAtMs
+    return this.#host.lists.alive > 0 ? undefined : this.#proof.dueSinceMs
   }
 
   #retryLater(): void {
@@ -180,9 +169,9 @@ export class Logins<L extends PoolLink> {
   /** Does this link, which has just settled, have to make room: is it replaced already, or does a login need its place? */
   mustGo(link: L): boolean {
     // the steady state: nothing is replaced
-    if (this.#offered === undefined && link.generation === this.current?.generation) return false
-    if (this.#needsPlace && this.#offered !== undefined) {
-      this.#placeMade = true
+    if (this.#proof.state === 'none' && link.generation === this.current?.generation) return false
+    if (this.#needsPlace && this.#proof.state !== 'none') {
+      this.#proof.makePlace()
       return true
     }
     if (this.#needsPlace && link.generation !== this.current?.generation) return true
@@ -192,22 +181,22 @@ export class Logins<L extends PoolLink> {
   /** A login is due and the pool is full. */
   get #needsPlace(): boolean {
     if (this.#trouble.waitMs > 0 || this.size < this.#limit || this.#host.lists.count('closing') > 0) return false
-    return (this.#offered !== undefined && !this.#proving) || (this.#old > 0 && this.replacement.wantsLogin)
+    return this.#proof.state === 'due' || (this.#old > 0 && this.replacement.wantsLogin)
   }
 
   /** The proof waits for a link to be closed, and none is idle. */
   get proofNeedsPlace(): boolean {
-    return this.#offered !== undefined && !this.#proving && this.#host.lists.lastIdle() === undefined && this.#needsPlace
+    return this.#proof.state === 'due' && this.#host.lists.lastIdle() === undefined && this.#needsPlace
   }
 
   #prove(credential: Credential): void {
     const idle = this.#host.lists.lastIdle()
     if (this.#needsPlace && idle !== undefined) {
-      this.#placeMade = true
+      this.#proof.makePlace()
       this.#host.shut(idle, 'rotated')
     }
     if (this.size >= this.#limit) return this.#makeRoom(1)
-    this.#proving = true
+    this.#proof.begin()
     this.#dial(credential)
   }
 
@@ -245,8 +234,8 @@ export class Logins<L extends PoolLink> {
     this.#parts.log.debug('link_opened', `server connection ${link.facts.id} opened`, { ...fields, link: link.facts.id })
     if (this.#closed) return this.#host.shut(link, 'pool_closed')
     if (this.generations.isOverdue(link.generation)) link.overdue = true
-    if (this.#offered === undefined) this.#refusedSinceMs = undefined
-    if (this.#offered === credential) this.#makeCurrent(credential)
+    const proof = this.#proof.loggedIn(credential)
+    if (proof !== 'no proof') this.#makeCurrent(credential, proof === 'proven, place made' ? 1 : 0)
     if (replacing) this.replacement.ended(true)
     const refusal = this.generations.refusal(link.generation)
     if (refusal !== undefined) this.#host.shut(link, refusal)
@@ -254,15 +243,13 @@ export class Logins<L extends PoolLink> {
     this.advance()
   }
 
-  #makeCurrent(credential: Credential): void {
-    this.#proving = false
-    this.#offered = undefined
+  /** `closed`: links that went for the sake of the proof. */
+  #makeCurrent(credential: Credential, closed: number): void {
     this.current = credential
     // before what is drained by it: a source believes in the end of a generation only when there is a newer one
     this.#parts.source.reportProven(this.#consumer, credential.generation)
     this.generations.makeCurrent(credential.generation)
-    this.replacement.start(this.#old + (this.#placeMade ? 1 : 0))
-    this.#placeMade = false
+    this.replacement.start(this.#old + closed)
     // a source says so itself, once for all its pools
     this.#parts.log.debug('credential_proven', `generation ${credential.generation} serves new connections`, this.#fields(credential))
   }
@@ -272,7 +259,7 @@ export class Logins<L extends PoolLink> {
     if (replacing) this.replacement.ended(false)
     const error = thrown instanceof PgleaseError ? thrown : new PgleaseError('server_misbehaved', 'an internal error during login')
     if (!(thrown instanceof PgleaseError)) this.#parts.log.error('bug', String(thrown), this.#fields(credential))
-    if (this.#offered === credential) this.#proving = false
+    this.#proof.failed(credential)
     if (!this.#closed) this.#noteFailure(error, credential)
     this.generations.left(credential.generation)
     this.#host.room.given()
@@ -295,17 +282,16 @@ export class Logins<L extends PoolLink> {
 
   /** 28P01 and 28000 are the credential's fault, once the patience is over. Until then clients wait. */
   #refused(error: PgleaseError, credential: Credential): PgleaseError | undefined {
-    if (credential !== this.#offered && credential !== this.current) return undefined
-    const nowMs = this.#parts.clock.monotonicMs()
-    this.#refusedSinceMs ??= nowMs
-    const patient = nowMs - this.#refusedSinceMs < REFUSAL_PATIENCE_MS
-    if (this.#offered === credential && patient) {
+    const { offered } = this.#proof
+    if (credential !== offered && credential !== this.current) return undefined
+    const patient = this.#proof.bearsRefusal(this.#parts.clock.monotonicMs())
+    if (offered === credential && patient) {
       this.#trouble.failed(error, PROOF_RETRY_MS)
       return undefined
     }
     // told at once of the current one: its source leases another, which is what clients wait for
     this.#parts.source.reportFailure(credential.generation, error.sqlstate)
-    return patient || credential !== (this.#offered ?? credential) ? error : new PgleaseError('login_refused_for_good', error.detail)
+    return patient || credential !== (offered ?? credential) ? error : new PgleaseError('login_refused_for_good', error.detail)
   }
 
   #refuseWaiting(): void {

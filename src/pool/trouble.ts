@@ -1,6 +1,7 @@
 // Remembers why a pool cannot log in, when to try again, and whether its clients should wait or be told at once.
 import { backoffMs, type Clock } from '../clock.ts'
-import { ERRORS, type ErrorCode, PgleaseError } from '../errors.ts'
+import type { Trouble } from '../credential.ts'
+import { ERRORS, type ErrorCode, errorText, PgleaseError } from '../errors.ts'
 
 const FIRST_RETRY_MS = 100
 const LONGEST_TRANSIENT_MS = 5_000
@@ -53,10 +54,31 @@ export class LoginTrouble {
   }
 }
 
+/** Why a pool has no links: its logins fail, or its source has no credential. */
+export class PoolTrouble {
+  readonly logins: LoginTrouble
+  source: Trouble | undefined
+
+  constructor(clock: Clock) {
+    this.logins = new LoginTrouble(clock)
+  }
+
+  /** For people; '' when nothing is wrong. */
+  get cause(): string {
+    const cause = this.logins.error ?? this.source
+    return cause === undefined ? '' : errorText(cause.code, cause.detail)
+  }
+
+  /** The error for clients that need not wait: a permanent cause while no link works. `credential`: one has been proven. */
+  refusal(credential: boolean): PgleaseError | undefined {
+    const { error, permanent } = this.logins
+    if (error !== undefined && permanent) return cachedError(error)
+    const { source } = this
+    return !credential && source !== undefined && ERRORS[source.code].class === 'permanent' ? cachedError(source) : undefined
+  }
+}
+
 /** What a waiting client is told at once about a permanent cause: pgbouncer's text. */
 export function cachedError(cause: { code: ErrorCode; detail: string }): PgleaseError {
-  return new PgleaseError(
-    'login_cached_error',
-    ERRORS[cause.code].text.replace('%s', () => cause.detail),
-  )
+  return new PgleaseError('login_cached_error', errorText(cause.code, cause.detail))
 }
