@@ -143,8 +143,11 @@ export class ReplicationSession implements TransportHandler, ReplicationUser, Re
     this.#close('server_lost_in_replication')
   }
 
-  recycle(): boolean {
-    return this.endSoon(new PgleaseError('replication_recycled'), 'replication_recycled')
+  recycle(atOnce = false): boolean {
+    const error = new PgleaseError('replication_recycled')
+    if (!atOnce) return this.endSoon(error, 'replication_recycled')
+    this.fail(error, 'replication_recycled')
+    return true
   }
 
   /** Tells the client with FATAL and closes, as soon as it has the whole of the message that it gets. True = it is closed now. */

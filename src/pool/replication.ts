@@ -13,7 +13,8 @@ export interface ReplicationPeer extends Listed {
   readonly generation: number
   readonly facts: { readonly id: number }
   readonly closeReason: CloseReason | undefined
-  recycle(): boolean
+  /** Ends its client between two messages; `atOnce`: within one too. Answers whether it has ended. */
+  recycle(atOnce?: boolean): boolean
   shut(reason: CloseReason): void
 }
 
@@ -113,6 +114,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
     }
     this.#makePlace()
     this.#recycling.tick(() => {})
+    this.#cutOff()
     this.changed()
   }
 
@@ -239,6 +241,13 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
     if (!this.#parts.logins.proofNeedsPlace || this.lists.count('closing') > 0) return
     if (!this.#parts.budgets.some(({ free }) => free <= 0)) return
     for (const link of this.lists.all()) if (link.listed === 'active' && link.recycle()) return
+  }
+
+  /** The role is gone, and a client that does not read would keep the connection in the middle of a message. */
+  #cutOff(): void {
+    const { generations } = this.#parts.logins
+    if (generations.leaving === 0) return
+    for (const link of this.lists.all()) if (link.listed === 'active' && generations.state(link.generation) === 'gone') link.recycle(true)
   }
 
   #fields(generation: number): LogFields {

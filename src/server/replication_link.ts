@@ -18,8 +18,8 @@ export interface ReplicationUser {
   serverDrained(): void
   /** The server has closed its side. */
   serverLost(): void
-  /** The credential is replaced: the client ends at the end of the message that it gets. Answers whether that is so now. */
-  recycle(): boolean
+  /** The credential is replaced: the client ends with the message that it gets, or `atOnce`. Answers whether it has ended. */
+  recycle(atOnce: boolean): boolean
 }
 
 /** Whom the connection tells about its own life. */
@@ -56,8 +56,8 @@ export class ReplicationLink implements TransportHandler {
     this.#transport.resume()
   }
 
-  recycle(): boolean {
-    return this.user?.recycle() ?? false
+  recycle(atOnce = false): boolean {
+    return this.user?.recycle(atOnce) ?? false
   }
 
   /** Nobody has it any more. `whole`: no message of the client is there in part, so that a Terminate may follow. */

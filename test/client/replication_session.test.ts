@@ -115,6 +115,15 @@ test('it is recycled at a message boundary: at once, or with the end of the mess
   }
 })
 
+test('a client that is cut off within a message is told nothing', async () => {
+  const { transport, server, session, seen } = await connected()
+  transport.take()
+  server.handler.data(row.subarray(0, 8))
+  assert.equal(session.recycle(), false)
+  assert.ok(session.recycle(true))
+  assert.deepEqual([transport.take().length, transport.ended, seen.closed], [8, true, ['replication_recycled']])
+})
+
 test('a server that is left gets a Terminate unless a message of the client is there in part', async () => {
   for (const [sent, letters] of [
     [Buffer.alloc(0), 'X'],

@@ -20,8 +20,8 @@ class FakePeer implements ReplicationPeer {
     this.generation = generation
     this.#owner = owner
   }
-  recycle(): boolean {
-    if (this.busy) return false
+  recycle(atOnce = false): boolean {
+    if (this.busy && !atOnce) return false
     this.shut('rotated')
     return true
   }
@@ -203,6 +203,23 @@ test('one ends for the proof of a new credential when a shared limit has no othe
   second.peer.gone()
   await settle()
   assert.deepEqual(source.proven, [1, 2])
+})
+
+test('one in the middle of a message is waited for, but not longer than its role lives', async () => {
+  const { source, settle, ask, pass } = await world()
+  source.offer(1)
+  await settle()
+  const { peer } = await ask()
+  assert.ok(peer)
+  peer.busy = true
+  source.left = 4_000
+  source.offer(2)
+  await settle()
+  await pass(4_000)
+  assert.equal(peer.closeReason, undefined)
+  source.consumer?.gone(1)
+  await pass(250)
+  assert.equal(peer.closeReason, 'rotated')
 })
 
 test('no connection is opened with a credential that has just been replaced, and none after the end', async () => {
