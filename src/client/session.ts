@@ -223,17 +223,21 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.#goOn()
   }
 
-  /** A cancel request while the session waits for a link: its oldest request is taken back and answered. False: nothing was. */
+  /**
+   * A cancel request while no server has what it means, because the session waits for a link or its link is prepared: its oldest request is
+   * taken back and answered. False: the request is the server's to cancel.
+   */
   cancelWaiting(): boolean {
-    if (this.state !== 'waiting' || !this.#relay.takeBack()) return false
-    const { pool, meter, transport } = this.parts
-    pool.leave(this)
-    this.#times.waited(this.waitingSinceMs)
+    const waits = this.state === 'waiting'
+    if (!waits && this.state !== 'preparing') return false
+    if (!this.#relay.takeBack()) return !waits
+    if (waits) this.parts.pool.leave(this)
+    if (waits) this.#times.waited(this.waitingSinceMs)
     this.#times.answered(true)
-    meter.clientError('query_canceled')
-    transport.write(canceledReply())
-    this.#move('idle')
-    this.#goOn()
+    this.parts.meter.clientError('query_canceled')
+    this.parts.transport.write(canceledReply())
+    if (waits) this.#move('idle')
+    if (waits) this.#goOn()
     return true
   }
 
@@ -305,6 +309,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     }
     this.#move('active')
     this.#goOn()
+    const { link } = this
+    if (this.state !== 'active' || link === null) return
+    if (!this.#held.settled(link)) this.#times.began()
+    // what it was taken for was cancelled meanwhile
+    else if (!this.keepsLink && !this.#pause.forReplies) this.#release(link)
   }
 
   /** Forwards what was kept, unless the client has yet to read the replies to what was forwarded before. */

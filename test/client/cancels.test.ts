@@ -3,9 +3,10 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Cancels } from '../../src/client/cancels.ts'
 import type { Transport } from '../../src/net/transport.ts'
+import { parameterStatus } from '../../src/wire/reply.ts'
 import { MemoryNetwork } from '../kit/memory-transport.ts'
 import { bind, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { asked, reply, type SessionWorld } from '../kit/session-world.ts'
+import { asked, reply, SessionWorld } from '../kit/session-world.ts'
 
 const turns = async () => {
   for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve))
@@ -126,4 +127,42 @@ test('a request of which the end has not come goes on waiting', async () => {
     await cancels.request(waiting.session)
     assert.deepEqual([waiting.session.state, waiting.transport.letters()], ['waiting', ''])
   }
+})
+
+test('a request whose link is still brought to the parameters of its client is answered in the server’s place too', async () => {
+  const requests: [string, Buffer[], string][] = [
+    ['a query', [query('SELECT 2')], ''],
+    ['a query and the begin of another', [query('SELECT 2'), query('SELECT 3').subarray(0, 8)], ''],
+    ['a query and a batch', [query('SELECT 2'), parse('', 'SELECT 3'), sync()], 'PS'],
+  ]
+  for (const [name, messages, left] of requests) {
+    for (const pool_mode of ['transaction', 'session'] as const) {
+      const world = await SessionWorld.ready({ pool_mode })
+      const { network, cancels } = cancelsOf(world)
+      const client = world.client()
+      client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
+      client.send(...messages)
+      assert.equal(client.session.state, 'preparing')
+      await cancels.request(client.session)
+      assert.deepEqual([client.transport.lines().map(String), sent(network)], [CANCELED, []], name)
+      world.backend().transport.take()
+      world.answer(0, parameterStatus('TimeZone', 'Europe/Vienna'), reply('C Z'))
+      assert.equal(world.backend().transport.letters(), left, name)
+      const kept = pool_mode === 'session' || left !== ''
+      assert.deepEqual([client.session.state, world.pool.lists.count('idle')], kept ? ['active', 0] : ['idle', 1], name)
+      assert.equal(client.session.times.transactionSinceMs > 0, left !== '', name)
+      client.send(left === '' && messages.length > 1 ? query('SELECT 3').subarray(8) : query('SELECT 4'))
+      assert.equal(world.backend().transport.letters(), 'Q', `${name}: it serves on`)
+    }
+  }
+})
+
+test('a request of which the end has not come is not taken for the server’s while its link is prepared', async () => {
+  const world = await SessionWorld.ready()
+  const { network, cancels } = cancelsOf(world)
+  const client = world.client()
+  client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
+  client.send(parse('', 'SELECT 1'))
+  await cancels.request(client.session)
+  assert.deepEqual([client.session.state, client.transport.letters(), sent(network)], ['preparing', '', []])
 })
