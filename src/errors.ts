@@ -184,6 +184,7 @@ export const CLOSE_REASONS = [
   'pool_closed',
   'cancel_unfinished',
   'reset_failed',
+  'own_query_timeout',
   'evicted',
 ] as const
 

@@ -101,3 +101,17 @@ scenario('a database may have a timeout of its own, and the reason of each end i
   assert.equal(metrics.sum('pglease_connections_closed_total', { side: 'client', reason: 'client_idle_timeout' }), 1)
   assert.equal(metrics.sum('pglease_client_errors_total', { code: 'client_idle_timeout' }), 1)
 })
+
+scenario('a reset query that hangs costs its connection after server_connect_timeout, and the next client gets another', async (run) => {
+  const settings = { pool_mode: 'session', default_pool_size: 1, server_reset_query: 'SELECT pg_sleep(60)', server_connect_timeout: 2 }
+  const app = await fixedDatabase(run, { settings })
+  const first = await app.raw()
+  await first.ask(query('SELECT 1'))
+  const [pid] = await app.backends()
+  first.terminate()
+  await app.waitForBackends(1, "wait_event = 'PgSleep'")
+  const next = await app.raw()
+  assert.equal((await next.ask(query('SELECT 1'))).at(-1), 'ReadyForQuery I')
+  assert.notDeepEqual(await app.backends("query = 'SELECT 1'"), [pid])
+  assert.equal((await app.pglease.waitForLog('link_closed')).reason, 'own_query_timeout')
+})

@@ -115,6 +115,8 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   evicted:
     'It was not in use, and another pool needed its place under `max_db_connections`, `max_user_connections` or `max_server_connections`.',
   reset_failed: 'The connection could not be brought back to a clean state.',
+  own_query_timeout:
+    "A query of pglease's own (the reset, the check, RESET ROLE, the parameters of a client) had no answer within `server_connect_timeout`.",
 }
 
 const CLASSES: readonly { kind: ErrorClass; title: string; meaning: string }[] = [

@@ -8,6 +8,7 @@ import { LinkEnd } from './link_end.ts'
 import { LinkLists } from './link_lists.ts'
 import { Listening } from './listening.ts'
 import { Logins } from './logins.ts'
+import { OwnQueries } from './own_queries.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
 import type { PoolParts, PoolSettings } from './pool_parts.ts'
@@ -33,6 +34,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly room: Room<L>
   readonly #between: Between<L>
   readonly #end: LinkEnd<L>
+  readonly #ownQueries = new OwnQueries<L>()
   readonly #unsubscribe: () => void
 
   constructor(parts: PoolParts<L>) {
@@ -254,6 +256,10 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
       if (this.#logins.generations.isOverdue(link.generation)) continue
       const reason = link.moved ? 'host_unfit' : idleEnd(link, this.settings, this.lists.alive > this.room.minimum, nowMs)
       if (reason !== undefined) this.shut(link, reason)
+    }
+    for (const link of this.#ownQueries.late(this.lists.all(), nowMs, this.settings.server_connect_timeout)) {
+      this.#log.stuck(link)
+      this.shut(link, 'own_query_timeout')
     }
     this.#recycle()
     this.#logins.advance()

@@ -47,5 +47,7 @@ export interface PoolLink extends Listed {
   forgetSession(): void
   /** Session mode: ends the session that holds it because its credential is replaced; false = the session is in the middle of something. */
   recycle(): boolean
+  /** The query of `run` that is not answered yet; null also while the server is not read. */
+  readonly ownQuery: object | null
   run(sql: string, done: (error: { readonly sqlstate: string; readonly message: string } | undefined) => void): void
 }

@@ -18,6 +18,11 @@ export class PoolLog {
     this.#log.debug('link_closed', `server connection ${link.facts.id} closed: ${reason}`, { ...this.#fields(link), reason })
   }
 
+  stuck(link: PoolLink): void {
+    const message = `server connection ${link.facts.id} has not answered a query of pglease's own within server_connect_timeout, and is closed`
+    this.#log.warning('link_closed', message, { ...this.#fields(link), reason: 'own_query_timeout' })
+  }
+
   /** A transaction that the drain could not wait for: it keeps its link until it ends, by itself or by an error. */
   overrun(link: PoolLink): void {
     const message =

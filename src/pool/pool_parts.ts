@@ -17,6 +17,8 @@ export interface PoolSettings extends RoomSettings, AgeSettings {
   readonly server_fast_close: boolean
   readonly server_check_delay: number
   readonly server_check_query: string
+  /** Also of queries of pglease's own. */
+  readonly server_connect_timeout: number
   readonly query_wait_timeout: number
   readonly query_wait_notify: number
 }

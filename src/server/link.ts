@@ -166,6 +166,11 @@ export class Link implements TransportHandler {
     this.#transport.write(query(sql))
   }
 
+  /** The query of our own that runs, for its timeout; null while a slow client keeps the server from being read. */
+  get ownQuery(): object | null {
+    return this.#paused ? null : this.#job
+  }
+
   /**
    * The answer to an empty query shows that no ReadyForQuery of an ignored Sync is under way, and an error that waits for the next
    * command is spent on it (`Ledger.unclean`). `answered` follows.

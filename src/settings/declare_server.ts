@@ -4,7 +4,7 @@ import { choice, choices, row } from './row.ts'
 export const SERVER_ROWS = {
   server_connect_timeout: row<number>('duration', {
     default: 15_000,
-    help: 'Longest time for connecting and logging in to a server; 0 is no limit.',
+    help: 'Longest time for connecting and logging in to a server, and for each query of pglease itself, such as `server_reset_query`; 0 is no limit.',
   }),
   server_tls_sslmode: choice(['disable', 'prefer', 'require', 'verify-ca', 'verify-full'], {
     default: 'prefer',

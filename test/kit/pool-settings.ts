@@ -15,6 +15,7 @@ export const POOL_SETTINGS: PoolSettings = {
   server_idle_timeout: 600_000,
   server_check_delay: 30_000,
   server_check_query: '<empty>',
+  server_connect_timeout: 15_000,
   query_wait_timeout: 120_000,
   query_wait_notify: 5_000,
 }

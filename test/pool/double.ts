@@ -25,6 +25,7 @@ export class FakeLink implements PoolLink {
   sender = 0
   listener: PoolLink['listener'] = null
   readonly ran: string[] = []
+  ownQuery: object | null = null
   finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
   readonly generation: number
   readonly facts: PoolLink['facts']
@@ -43,7 +44,11 @@ export class FakeLink implements PoolLink {
   }
   run(sql: string, done: (error: { sqlstate: string; message: string } | undefined) => void): void {
     this.ran.push(sql)
-    this.finish = done
+    this.ownQuery = {}
+    this.finish = (error) => {
+      this.ownQuery = null
+      done(error)
+    }
   }
 }
 
