@@ -81,6 +81,7 @@ export const ERRORS = {
   ),
   listening_lost: row('08006', 'final', 'the server connection that listens was lost, and notifications perhaps'),
   notifications_unread: row('08006', 'final', 'notifications were not read: %s'),
+  session_host_unfit: row('57P01', 'final', 'terminating connection because its server is no longer what target_session_attrs asks for'),
   replication_recycled: row('57P01', 'final', 'terminating connection because the credential of its server connection is being replaced'),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
   // a pool that can't log in

@@ -14,7 +14,7 @@ import { rawCancel, rawLogin } from './kit/raw-client.ts'
 import { query } from './kit/raw-messages.ts'
 import { type Scenario, scenario } from './kit/scenario.ts'
 import { skip } from './kit/skip.ts'
-import { noStandby } from './kit/standby.ts'
+import { noStandby, promote } from './kit/standby.ts'
 import { clusterFacts, startCluster, USER } from './scenarios/cluster.ts'
 
 const missing = noStandby()
@@ -196,3 +196,42 @@ scenario('a host that accepts and says nothing is waited for once, told once, an
   assert.ok(!app.pglease.log.some(({ event }) => event === 'login_failed'))
   assert.deepEqual(first.errors, [])
 })
+
+scenario(
+  'session mode: sessions on a standby that was promoted are ended as they rest, unless they have set it themselves',
+  async (run) => {
+    if (missing && skip(missing)) return
+    const cluster = await startCluster(run)
+    const session = { pool_mode: 'session' }
+    const pglease = await before(run, clusterFacts(cluster), {
+      reader: { ...session, target_session_attrs: 'standby' },
+      writer: { ...session, target_session_attrs: 'read-write' },
+    })
+    const writer = await clientOf(run, pglease, 'writer')
+    await writer.query('SET default_transaction_read_only = on')
+    assert.equal(await value(writer, 'SHOW default_transaction_read_only'), 'on')
+    const [asking, resting, busy] = [
+      await clientOf(run, pglease, 'reader'),
+      await clientOf(run, pglease, 'reader'),
+      await clientOf(run, pglease, 'reader'),
+    ]
+    for (const client of [asking, resting]) assert.equal(await portOf(client), cluster.standby.port)
+    await busy.query('BEGIN')
+    assert.equal(await portOf(busy), cluster.standby.port)
+    await promote(cluster.standby)
+    assert.equal(await portOf(asking), cluster.standby.port, 'its answer tells')
+    await poll('both at rest are ended', () => (asking.errors.length > 0 && resting.errors.length > 0) || undefined)
+    assert.equal(await portOf(busy), cluster.standby.port)
+    await busy.query('COMMIT')
+    await poll('the third rests', () => busy.errors.length > 0 || undefined)
+    for (const { errors } of [asking, resting, busy]) {
+      const { code, message } = errors[0] as pg.DatabaseError
+      assert.deepEqual(
+        [code, message],
+        ['57P01', 'terminating connection because its server is no longer what target_session_attrs asks for'],
+      )
+    }
+    assert.equal(await value(writer, 'SELECT 1'), 1)
+    assert.deepEqual(writer.errors, [])
+  },
+)

@@ -38,6 +38,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
     'Someone restarted PostgreSQL or ended that connection. The session is ended as it would be without a pooler: it has to connect and LISTEN again, and to look at what it may have missed.',
   notifications_unread:
     'The client stays in a transaction, or does not read, while notifications come. Shorten the transaction, or listen on a connection of its own.',
+  session_host_unfit:
+    'Session mode: the standby of the session was promoted, and `target_session_attrs` asks for another kind of server. Connect again.',
   replication_recycled:
     "The credential of a replication connection was replaced. PostgreSQL's own clients (a standby, a subscription, `pg_receivewal`, `pg_recvlogical`) connect again by themselves and go on where they were; others have to.",
   named_statement_refused:

@@ -249,8 +249,11 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     // what a client is in the middle of sending or reading is not cut off; requests that were held never began
     const sends = this.#relay.pendingBytes > 0 && !this.#relay.holding
     if (this.state !== 'active' || !this.#rests || sends || this.#pause.forReplies) return false
-    this.parts.transport.write(recyclingNotice())
-    this.fail(new PgleaseError('session_recycled'), 'session_recycled')
+    if (this.link?.facts.fit?.serverUnfit === true) this.fail(new PgleaseError('session_host_unfit'), 'host_unfit')
+    else {
+      this.parts.transport.write(recyclingNotice())
+      this.fail(new PgleaseError('session_recycled'), 'session_recycled')
+    }
     return true
   }
 

@@ -34,7 +34,7 @@ export class LinkEnd<L extends PoolLink> {
     const state = generations.state(link.generation)
     if (state === 'gone') return 'role_gone'
     if (link.moved && !generations.isOverdue(link.generation)) return 'host_unfit'
-    if (link.facts.fit?.unfit === true) {
+    if (link.facts.fit?.unfit === true || link.facts.fit?.serverUnfit === true) {
       this.#hostUnfit(link)
       return 'host_unfit'
     }

@@ -7,6 +7,8 @@ export interface LinkFit {
   /** Which server: the same text for all links to it. */
   readonly host: string
   readonly unfit: boolean
+  /** The server as a whole is not what was asked for any more, whatever its sessions have set. */
+  serverUnfit: boolean
   /** The server is to be asked `question`, which fails when it does not fit. */
   doubted: boolean
   readonly question: string

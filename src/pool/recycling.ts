@@ -1,10 +1,11 @@
-// At a rotation those who keep a link of the replaced credential are ended one after another before its lease is over: sessions of session
-// mode, and replication connections.
+// Those who keep a link for their whole life, sessions of session mode and replication connections, are ended: at a rotation one after another
+// before the old lease is over, and when their server is no longer what was asked for.
 import type { Clock } from '../clock.ts'
 import type { CredentialSource } from '../credential.ts'
 import type { Log } from '../log.ts'
 import type { Generations } from './generation.ts'
 import type { LinkLists, Listed } from './link_lists.ts'
+import type { LinkFit } from './pool_link.ts'
 
 /** A lease that is renewed without end is not waited for any longer than this. */
 const LONGEST_SPREAD_MS = 3_600_000
@@ -34,6 +35,7 @@ export interface RecyclingParts {
 /** A link that somebody keeps. */
 export interface Kept extends Listed {
   readonly generation: number
+  readonly facts: { readonly fit?: LinkFit | undefined }
   /** Ends who keeps it; false = it is in the middle of something. */
   recycle(): boolean
 }
@@ -64,7 +66,10 @@ export class Recycling<L extends Kept> {
   /** Whether the session that holds `link` is to end as soon as it rests. */
   due(link: L): boolean {
     const { current, generations, proofNeedsPlace } = this.#logins
-    if (proofNeedsPlace) return true
+    const { fit } = link.facts
+    // it may be gone before the next look at all of them
+    if (fit?.serverUnfit === true) this.#spread(fit.host)
+    if (proofNeedsPlace || fit?.serverUnfit === true) return true
     if (link.generation === current?.generation) return false
     if (generations.state(link.generation) === 'gone') return true
     const round = this.#rounds.get(link.generation)
@@ -80,6 +85,7 @@ export class Recycling<L extends Kept> {
   /** Ends the sessions whose turn it is. `shut` closes the links that nobody holds. */
   tick(shut: (link: L) => void): void {
     const { current, generations } = this.#logins
+    this.#leaveUnfit()
     if (this.#logins.proofNeedsPlace) this.#makePlace()
     if (generations.leaving === 0) return this.#rounds.clear()
     // one that a new session took would have to end soon
@@ -92,6 +98,20 @@ export class Recycling<L extends Kept> {
       else links.push(link)
     }
     for (const [generation, links] of held) this.#advance(generation, links)
+  }
+
+  /** What one link has heard of its server holds for all links to it: those who rest hear nothing. */
+  #spread(host: string): void {
+    for (const { facts } of this.#lists.all()) if (facts.fit?.host === host) facts.fit.serverUnfit = true
+  }
+
+  #leaveUnfit(): void {
+    const unfit = this.#lists.all().filter(({ facts }) => facts.fit?.serverUnfit === true)
+    for (const host of new Set(unfit.map(({ facts }) => facts.fit?.host ?? ''))) this.#spread(host)
+    if (unfit.length === 0) return
+    for (const link of this.#lists.all()) {
+      if (link.facts.fit?.serverUnfit === true && this.#lists.state(link) === 'active') link.recycle()
+    }
   }
 
   /** The new credential cannot be proven while sessions hold all the links that the pool may have. */

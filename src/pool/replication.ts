@@ -4,14 +4,13 @@ import type { Credential } from '../credential.ts'
 import { type CloseReason, type ErrorCode, PgleaseError } from '../errors.ts'
 import type { Log, LogFields } from '../log.ts'
 import type { Budget, BudgetMember } from './budget.ts'
-import { LinkLists, type Listed } from './link_lists.ts'
-import { Recycling, type RecyclingParts, type Reigns } from './recycling.ts'
+import { LinkLists } from './link_lists.ts'
+import { type Kept, Recycling, type RecyclingParts, type Reigns } from './recycling.ts'
 import { LoginTrouble } from './trouble.ts'
 
 /** A replication connection, as this file sees it. */
-export interface ReplicationPeer extends Listed {
-  readonly generation: number
-  readonly facts: { readonly id: number }
+export interface ReplicationPeer extends Kept {
+  readonly facts: { readonly id: number } & Kept['facts']
   readonly closeReason: CloseReason | undefined
   /** Ends its client between two messages; `atOnce`: within one too. Answers whether it has ended. */
   recycle(atOnce?: boolean): boolean

@@ -104,6 +104,8 @@ export class Fit {
   readonly host: string
   /** The server has said that it is not; the link serves nobody any more once it has settled. */
   unfit = false
+  /** It is unfit because the server has been promoted, which no client can bring about with a SET. */
+  serverUnfit = false
   /** Something speaks against it: the server is asked `question` when the link has settled. */
   doubted = false
   readonly #attribute: SessionAttribute
@@ -121,11 +123,13 @@ export class Fit {
 
   /** A ParameterStatus. */
   heard(name: string, value: string): void {
+    const { inHotStandby } = this.#state
     if (name === IN_HOT_STANDBY) this.#state = { ...this.#state, inHotStandby: value === 'on' }
     else if (name === READ_ONLY_BY_DEFAULT) this.#state = { ...this.#state, readOnlyByDefault: value === 'on' }
     else return
     // one that was taken for want of a standby stays
     this.unfit = this.#attribute !== 'prefer-standby' && fits(this.#attribute, this.#state) === false
+    if (this.#state.inHotStandby !== inHotStandby) this.serverUnfit = this.unfit
   }
 
   /** An error of the server. Any SQL may raise it, so it only raises a question; a server that reports what it is has answered it. */

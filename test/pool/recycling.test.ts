@@ -1,11 +1,13 @@
 // Rotation in session mode: which sessions end when, and that a full pool can still prove a new credential.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { LinkFit } from '../../src/pool/pool_link.ts'
 import { alive, type FakeLink, release, setUp } from './double.ts'
 
 /** Sessions that hold links of generation 1; a session that ends gives its link back, as a client's does. */
-async function sessions(count: number, poolSize = 2 * count, server_fast_close = false) {
-  const world = setUp({ pool_mode: 'session', pool_size: poolSize, server_idle_timeout: 0, server_fast_close })
+async function sessions(count: number, poolSize = 2 * count, server_fast_close = false, fit?: () => LinkFit) {
+  const settings = { pool_mode: 'session', pool_size: poolSize, server_idle_timeout: 0, server_fast_close } as const
+  const world = setUp(settings, fit === undefined ? {} : { fit })
   const { pool, source, settle, take } = world
   source.offer(1)
   await settle()
@@ -150,4 +152,31 @@ test('a role that is gone ends its sessions as they rest, without a successor to
   await settle()
   assert.deepEqual([held[0]?.closeReason, held[1]?.closeReason], [undefined, 'role_gone'])
   assert.equal(pool.mustRecycle(held[0] as FakeLink), true)
+})
+
+test('sessions whose server was promoted end as they rest, those that heard nothing too; none for what its client has set', async () => {
+  const fits: LinkFit[] = []
+  const fit = (): LinkFit => {
+    const made = { host: fits.length === 3 ? 'b' : 'a', unfit: false, serverUnfit: false, doubted: false, question: '' }
+    fits.push(made)
+    return made
+  }
+  const { pool, links, held, busy, ended, pass } = await sessions(4, 4, false, fit)
+  const [first, second, , fourth] = held as [FakeLink, FakeLink, FakeLink, FakeLink]
+  Object.assign(fits[3] as LinkFit, { unfit: true })
+  await pass(1_000)
+  assert.deepEqual([ended.length, pool.mustRecycle(fourth)], [0, false])
+  Object.assign(fits[0] as LinkFit, { unfit: true, serverUnfit: true })
+  assert.deepEqual([pool.mustRecycle(second), pool.mustRecycle(first)], [false, true])
+  assert.deepEqual([pool.mustRecycle(second), pool.mustRecycle(fourth)], [true, false], 'the same server')
+  busy.add(second)
+  await pass(250)
+  assert.deepEqual([ended.length, pool.mustRecycle(second)], [2, true])
+  busy.delete(second)
+  await pass(250)
+  assert.equal(ended.length, 3)
+  assert.deepEqual(
+    links.map(({ closeReason }) => closeReason),
+    ['host_unfit', 'host_unfit', 'host_unfit', undefined],
+  )
 })

@@ -13,7 +13,7 @@ class FakePeer implements ReplicationPeer {
   /** Mid-message. */
   busy = false
   readonly generation: number
-  readonly facts: { readonly id: number }
+  readonly facts: { readonly id: number; readonly fit?: undefined }
   readonly #owner: () => Replications<FakePeer, string>
   constructor(id: number, generation: number, owner: () => Replications<FakePeer, string>) {
     this.facts = { id }

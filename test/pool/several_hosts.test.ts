@@ -14,7 +14,7 @@ async function threeLinks() {
     {},
     {
       fit: () => {
-        const fit = { host: fits.length === 2 ? 'b' : 'a', unfit: false, doubted: false, question: 'fits?' }
+        const fit = { host: fits.length === 2 ? 'b' : 'a', unfit: false, serverUnfit: false, doubted: false, question: 'fits?' }
         fits.push(fit)
         return fit
       },
