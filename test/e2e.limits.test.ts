@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { startBadWire } from './kit/bad-wire.ts'
 import { poll, staysPending } from './kit/child.ts'
 import { backendOf, fixedDatabase, value } from './kit/fixed-database.ts'
+import { lastError, pgbouncerBeside } from './kit/limits.ts'
 import { sharedPostgres } from './kit/postgres.ts'
 import { type RawClient, rawCancel, rawConnect } from './kit/raw-client.ts'
 import { int32, parse, query, startup, sync } from './kit/raw-messages.ts'
@@ -135,4 +136,64 @@ scenario('a cancel request gets through when max_client_conn is reached', async 
   await app.waitForBackends(1, "wait_event = 'PgSleep'")
   await rawCancel({ port: app.pglease.port }, client.pid, client.key)
   assert.match((await client.ready()).join('\n'), /C='57014'/)
+})
+
+scenario('a cancel request that waits for another one is given up after cancel_wait_timeout, without a word', async (run) => {
+  const wire = await startBadWire(await sharedPostgres())
+  run.defer(() => wire.stop())
+  const settings = { cancel_wait_timeout: 1, server_connect_timeout: 20 }
+  const app = await fixedDatabase(run, { settings, facts: { host: wire.host, port: wire.port, pool_size: 1 } })
+  const client = await app.raw()
+  client.send(query('SELECT pg_sleep(30)'))
+  await app.waitForBackends(1, "wait_event = 'PgSleep'")
+  const cancel = () => rawCancel({ port: app.pglease.port }, client.pid, client.key)
+  wire.hold('to-server')
+  const first = cancel()
+  await poll('the first cancel request is on its way', () => (wire.connections.size === 2 ? true : undefined))
+  const startedMs = performance.now()
+  await cancel()
+  const waitedMs = performance.now() - startedMs
+  assert.ok(waitedMs >= 950 && waitedMs < 10_000, `given up after ${waitedMs} ms`)
+  assert.ok(await staysPending(first))
+  wire.release()
+  await first
+  assert.match((await client.ready()).join('\n'), /C='57014'/)
+  assert.equal((await client.ask(query('SELECT 1'))).at(-1), 'ReadyForQuery I')
+})
+
+scenario('while the server refuses logins clients are told so; within server_login_retry of the end of it they are served', async (run) => {
+  const settings = { server_login_retry: 1 }
+  const app = await fixedDatabase(run, { settings, facts: { pool_size: 1 } })
+  const pgbouncer = await pgbouncerBeside(run, app, settings)
+  const setPassword = (password: string) => app.sql(`ALTER ROLE "${app.user}" PASSWORD '${password}'`)
+  const [ours, first, theirs] = [await app.raw(), await pgbouncer?.raw(), await pgbouncer?.raw()]
+  await theirs?.ask(query('SELECT 1'))
+  await setPassword('another')
+  await app.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${app.user}'`)
+  ours.send(query('SELECT 1'))
+  const told =
+    /^ErrorResponse S='FATAL' C='08P01' M='server login has been failing, cached error: .* \(SQLSTATE 28P01\) \(server_login_retry\)'$/
+  assert.match(await lastError(ours), told)
+  // its first client waits on, the next one is told; 1.18 does not tell the reason yet
+  first?.send(query('SELECT 1'))
+  if (first !== undefined) assert.ok(await staysPending(first.rest(), 1_000))
+  theirs?.send(query('SELECT 1'))
+  if (theirs !== undefined)
+    assert.match(await lastError(theirs), /S='FATAL' C='08P01' M='server login has been failing, .*\(server_login_retry\)'$/)
+  await setPassword(app.password)
+  const changedMs = performance.now()
+  const served = async () => (await (await app.raw()).ask(query('SELECT 1'))).at(-1) === 'ReadyForQuery I' || undefined
+  await poll('a client is served', () => served().catch(() => undefined))
+  assert.ok(performance.now() - changedMs < 5_000)
+})
+
+scenario('a message larger than max_packet_size ends the client, with the severity and SQLSTATE of pgbouncer', async (run) => {
+  const settings = { max_packet_size: 100_000 }
+  const app = await fixedDatabase(run, { settings })
+  const pgbouncer = await pgbouncerBeside(run, app, settings)
+  for (const client of [await app.raw(), await pgbouncer?.raw()]) {
+    client?.send(Buffer.concat([Buffer.from('Q'), int32(100_005)]), Buffer.alloc(1000, 0x20))
+    // its text there is 'bad packet header', with the bytes
+    if (client !== undefined) assert.match(await lastError(client), /^ErrorResponse S='FATAL' C='08P01' /)
+  }
 })

@@ -18,6 +18,7 @@ export interface LoginsHost<L> {
   /** How many links there may be. */
   readonly room: Room<L & PoolLink>
   readonly waiting: number
+  readonly settings: { readonly server_login_retry: number }
   /** A fresh link, in state `active`: give it to a client or keep it. */
   opened(link: L): void
   shut(link: L, reason: CloseReason): void
@@ -135,9 +136,10 @@ export class Logins<L extends PoolLink> {
     this.#makeRoom(this.#host.waiting - this.dialing)
   }
 
-  /** A client waits for whom no login is under way, or the pool is smaller than it is to be. */
+  /** A client waits for whom no login is under way, the pool is smaller than it is to be, or clients are refused until a login succeeds. */
   get #isShort(): boolean {
-    return this.#host.waiting > this.dialing || this.size < this.#host.room.minimum
+    const { waiting, room } = this.#host
+    return waiting > this.dialing || this.size < room.minimum || (this.#trouble.error !== undefined && this.size === 0)
   }
 
   /** For `count` more logins; links of our own that are closing make room already. */
@@ -271,7 +273,8 @@ export class Logins<L extends PoolLink> {
     if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
     const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
     if (cause === undefined) return
-    if (this.#trouble.failed(cause, cause.class === 'transient' ? this.#parts.longestRetryMs : undefined)) {
+    const longestMs = cause.class === 'transient' ? this.#parts.longestRetryMs : undefined
+    if (this.#trouble.failed(cause, longestMs ?? this.#host.settings.server_login_retry)) {
       this.#parts.log.warning('login_failed', `${cause.message}; tried again in ${Math.round(this.#trouble.waitMs)} ms`, {
         ...this.#fields(credential),
         code: cause.code,

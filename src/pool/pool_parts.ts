@@ -21,6 +21,7 @@ export interface PoolSettings extends RoomSettings, AgeSettings {
   readonly server_connect_timeout: number
   readonly query_wait_timeout: number
   readonly query_wait_notify: number
+  readonly server_login_retry: number
 }
 
 export interface PoolParts<L extends PoolLink> {

@@ -6,7 +6,6 @@ import { ERRORS, type ErrorCode, errorText, PgleaseError } from '../errors.ts'
 const FIRST_RETRY_MS = 100
 const LONGEST_TRANSIENT_MS = 5_000
 const FIRST_PERMANENT_MS = 1_000
-const LONGEST_PERMANENT_MS = 60_000
 
 export class LoginTrouble {
   readonly #clock: Clock
@@ -33,13 +32,13 @@ export class LoginTrouble {
     return this.#error === undefined ? 0 : Math.max(0, this.nextTryMs - this.#clock.monotonicMs())
   }
 
-  /** Answers whether this is news: the first failure, or another cause than before. */
-  failed(error: PgleaseError, longestMs?: number): boolean {
+  /** `longestMs`: longest pause. Answers whether this is news: the first failure, or another cause than before. */
+  failed(error: PgleaseError, longestMs: number): boolean {
     const news = this.#error === undefined || this.#error.code !== error.code
     if (news) this.#attempts = 0
     this.#error = error
     const permanent = error.class === 'permanent'
-    const longest = longestMs ?? (permanent ? LONGEST_PERMANENT_MS : LONGEST_TRANSIENT_MS)
+    const longest = Math.max(FIRST_RETRY_MS, permanent ? longestMs : Math.min(longestMs, LONGEST_TRANSIENT_MS))
     const wait = backoffMs(this.#clock, this.#attempts++, permanent ? FIRST_PERMANENT_MS : FIRST_RETRY_MS, longest)
     this.nextTryMs = this.#clock.monotonicMs() + wait
     return news

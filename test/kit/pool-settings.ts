@@ -18,4 +18,5 @@ export const POOL_SETTINGS: PoolSettings = {
   server_connect_timeout: 15_000,
   query_wait_timeout: 120_000,
   query_wait_notify: 5_000,
+  server_login_retry: 15_000,
 }

@@ -7,8 +7,8 @@ import { refusalOf, release, setUp } from './double.ts'
 const REFUSED = new PgleaseError('login_refused', 'db:5432: no such role')
 
 /** A pool whose only link is lost, and whose credential is refused from now on. */
-async function lost() {
-  const world = setUp()
+async function lost(settings: Parameters<typeof setUp>[0] = {}) {
+  const world = setUp(settings)
   const { pool, source, take, settle, state, links } = world
   source.offer(1)
   release(pool, await take())
@@ -60,4 +60,22 @@ test('a login that succeeds begins a new patience', async () => {
   await settle()
   assert.equal(refusalOf(second), undefined)
   assert.ok(source.failures.length > 1)
+})
+
+test('while clients fail at once a login is tried at least every server_login_retry, and the first that succeeds ends it', async () => {
+  for (const server_login_retry of [1_000, 20_000]) {
+    const { pool, take, settle, clock, state } = await lost({ server_login_retry })
+    await take()
+    await clock.run(60_000)
+    await settle()
+    assert.equal((await take()).refused?.code, 'login_cached_error')
+    const before = state.logins
+    await clock.run(10 * server_login_retry)
+    assert.ok(state.logins - before >= 9 && state.logins - before <= 14, `${state.logins - before} logins`)
+    state.answer = undefined
+    await clock.run(server_login_retry)
+    await settle()
+    assert.equal(pool.cause, '')
+    assert.ok((await take()).link !== null)
+  }
 })

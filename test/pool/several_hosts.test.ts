@@ -105,5 +105,5 @@ test('a cause that does not pass by itself is not hurried by several hosts', asy
   await clock.run(60_000)
   const at = state.logins
   await clock.run(30_000)
-  assert.ok(state.logins - at <= 1, `${state.logins - at} logins`)
+  assert.ok(state.logins - at <= 3, `${state.logins - at} logins, server_login_retry is 15 s`)
 })
