@@ -1,6 +1,7 @@
 // The acceptance page and what its figures mean.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { limitSettings, withoutTest } from '../scripts/lib/accept_b8.ts'
 import { type AcceptLine, assertFigures, atLeast, atMost, exactly, type Figure, holds, seeded, told } from '../scripts/lib/accept_line.ts'
 import { type RunOf, section, verdict, withSection } from '../scripts/lib/accept_page.ts'
 import { summaryIn } from '../scripts/lib/accept_tests.ts'
@@ -79,4 +80,10 @@ test('chance comes from the seed alone', () => {
 test('the last summary of an output counts; none is a failure', () => {
   assert.deepEqual(summaryIn('1 passed, 9 failed, 0 skipped\nand\n12 passed, 0 failed, 1 skipped\n'), { passed: 12, failed: 0, skipped: 1 })
   assert.deepEqual(summaryIn('crashed'), { passed: 0, failed: 1, skipped: 0 })
+})
+
+test('every limit and timeout has a test in line B8, and one that has none is found', () => {
+  assert.ok(limitSettings().length > 30)
+  assert.deepEqual(withoutTest(limitSettings()), [])
+  assert.deepEqual(withoutTest(['query_timeout', 'new_timeout']), ['new_timeout'])
 })

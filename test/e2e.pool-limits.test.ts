@@ -18,9 +18,9 @@ async function waits(pooler: Pooler): Promise<RawClient> {
   return client
 }
 
-for (const limit of ['max_db_connections', 'max_user_connections']) {
+for (const limit of ['default_pool_size', 'max_db_connections', 'max_user_connections']) {
   scenario(`${limit} lets further clients wait, until query_wait_timeout`, async (run) => {
-    const options = { settings: { [limit]: 1, default_pool_size: 5, query_wait_timeout: 1 } }
+    const options = { settings: { default_pool_size: 5, query_wait_timeout: 1, [limit]: 1 } }
     const app = await sameError(run, options, fatal('query_wait_timeout'), waits)
     assert.ok((await app.backends()).length <= 2, 'one of each pooler')
   })
