@@ -191,6 +191,7 @@ export function databaseSnapshot(
       sessions: pool.listening?.subscriptions.sessions ?? 0,
       channels: pool.listening?.subscriptions.channels ?? 0,
     },
+    pinned: pool.pinned,
     poolSize: settings.pool_size,
     ...(pool.cause === '' ? {} : { trouble: pool.cause }),
   }

@@ -84,6 +84,12 @@ export const ERRORS = {
   session_host_unfit: row('57P01', 'final', 'terminating connection because its server is no longer what target_session_attrs asks for'),
   replication_recycled: row('57P01', 'final', 'terminating connection because the credential of its server connection is being replaced'),
   named_statement_refused: row('0A000', 'final', 'named prepared statements are not supported in transaction pooling mode: %s'),
+  pin_refused: row(
+    '53400',
+    'final',
+    'too many server connections are kept by prepared statements (max_pinned_connections)',
+    'Prepare through the protocol, as drivers do, in place of SQL; or raise max_pinned_connections.',
+  ),
   // a pool that can't log in
   login_cached_error: row('08P01', 'final', 'server login has been failing, cached error: %s (server_login_retry)'),
   connect_refused: row('08006', 'transient', 'connection to the server failed: %s'),
@@ -163,6 +169,7 @@ export const CLOSE_REASONS = [
   'server_lost_in_replication',
   'replication_recycled',
   'transaction_block',
+  'pin_refused',
   'listen_failed',
   'listening_lost',
   'notifications_unread',

@@ -13,6 +13,7 @@ export const LOG_EVENTS = [
   'pooler_error',
   'link_opened',
   'link_closed',
+  'link_pinned',
   'login_failed',
   'login_recovered',
   'host_failed',

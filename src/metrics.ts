@@ -221,6 +221,9 @@ export class Metrics {
         for (const state of SERVER_STATES) gauge.set({ database, state }, servers[state])
       }
     })
+    this.#gauge('pglease_pinned_connections', (gauge, { databases }) => {
+      for (const { name: database, pinned } of databases) gauge.set({ database }, pinned)
+    })
     this.#gauge('pglease_listening_sessions', (gauge, { databases }) => {
       for (const { name: database, listening } of databases) gauge.set({ database }, listening.sessions)
     })

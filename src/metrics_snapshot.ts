@@ -16,6 +16,8 @@ export interface DatabaseSnapshot {
   readonly servers: Readonly<Record<ServerState, number>>
   /** Transaction mode: sessions that listen, and the channels that they listen to. */
   readonly listening: { readonly sessions: number; readonly channels: number }
+  /** Links that stay with their clients for statements prepared there. */
+  readonly pinned: number
   /** Most links that the pool may have; 0 = no limit. */
   readonly poolSize?: number
   /** Why no link can be opened now, for a person. */

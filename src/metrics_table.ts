@@ -82,6 +82,14 @@ export const METRICS = {
     "A client used SQL's PREPARE, or prepared a text longer than 64 KB: its link serves nobody else until DEALLOCATE ALL, DISCARD ALL or its end.",
     'Rising: prepare through the protocol (as drivers do) in place of SQL, or the pool behaves as if it were in session mode.',
   ),
+  pglease_pinned_connections: metric(
+    'gauge',
+    'count',
+    ['database'],
+    'Links that stay with one client now because of a statement prepared there.',
+    'See `pglease_statement_pins_total`; the log line `link_pinned` names the client.',
+    'Near the size of the pool: other clients wait. `max_pinned_connections` is the limit.',
+  ),
   pglease_listening_sessions: metric(
     'gauge',
     'count',

@@ -87,6 +87,7 @@ test('snapshot: clients and links of each database by state', async () => {
     clients: { active: 0, waiting: 0, idle: 1, replication: 0 },
     servers: { login: 0, active: 0, idle: 1, used: 0, tested: 0, closing: 0, listening: 0, replication: 0 },
     listening: { sessions: 0, channels: 0 },
+    pinned: 0,
     poolSize: 2,
   })
   assert.deepEqual(fixed, {
@@ -94,6 +95,7 @@ test('snapshot: clients and links of each database by state', async () => {
     clients: { active: 1, waiting: 1, idle: 1, replication: 0 },
     servers: { login: 0, active: 1, idle: 0, used: 0, tested: 0, closing: 0, listening: 0, replication: 0 },
     listening: { sessions: 0, channels: 0 },
+    pinned: 0,
     poolSize: 1,
   })
   setup.fixed.answer(0, reply('C Z'))

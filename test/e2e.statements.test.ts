@@ -271,3 +271,42 @@ scenario(
     assert.ok((await run('mine')(second)).includes("DataRow '1' 'x' '7'"))
   },
 )
+
+scenario('beyond max_pinned_connections a client that prepares in SQL is told so, when its transaction ends', async (it) => {
+  const app = await fixedDatabase(it, { http: true, facts: { pool_size: 3, max_pinned_connections: 1 } })
+  const [first, second, third] = [await app.raw(), await app.raw(), await app.raw()]
+  const pinned = async () => (await app.pglease.metrics()).sum('pglease_pinned_connections', { database: 'app' })
+  await first.ask(query("PREPARE p AS SELECT 'mine'"))
+  for (let round = 0; round < 2; round++) assert.ok((await first.ask(query('EXECUTE p'))).includes("DataRow 'mine'"))
+  assert.equal(await pinned(), 1)
+  assert.equal(app.pglease.logged('link_pinned').length, 1)
+  await second.ask(query('BEGIN'))
+  assert.equal((await second.ask(query('PREPARE p AS SELECT 2'))).at(-1), 'ReadyForQuery T')
+  assert.ok((await second.ask(query('EXECUTE p'))).includes("DataRow '2'"))
+  second.send(query('COMMIT'))
+  const words = (await second.rest()).filter((line) => /^(CommandComplete|ErrorResponse)/.test(line))
+  assert.equal(words[0], "CommandComplete 'COMMIT'")
+  assert.match(
+    words[1] ?? '',
+    /^ErrorResponse S='FATAL' C='53400' M='too many server connections are kept by prepared statements \(max_pinned_connections\)' H=/,
+  )
+  assert.equal(await pinned(), 1)
+  // the place is free again, and nothing of theirs is left
+  await first.ask(query('DEALLOCATE ALL'))
+  assert.equal(await pinned(), 0)
+  for (let round = 0; round < 2; round++) {
+    assert.equal((await third.ask(query('PREPARE p AS SELECT 3'))).at(-1), 'ReadyForQuery I')
+    await third.ask(query('DEALLOCATE ALL'))
+  }
+  assert.match(String(await first.ask(query('EXECUTE p'))), /C='26000'/)
+})
+
+scenario('a client whose statements were prepared in SQL ends with its server connection; others stay', async (it) => {
+  const app = await fixedDatabase(it, { facts: { pool_size: 2 } })
+  const [kept, other] = [await app.raw(), await app.raw()]
+  await kept.ask(query('PREPARE p AS SELECT 1'))
+  await other.ask(query('SELECT 1'))
+  await app.sql(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '${app.user}'`)
+  assert.match(String((await kept.rest()).at(-1)), /^ErrorResponse S='FATAL' C='57P01'/)
+  assert.ok((await other.ask(query('SELECT 1'))).includes("DataRow '1'"))
+})

@@ -27,6 +27,7 @@ const database = (name: string, changes: Partial<DatabaseSnapshot> = {}): Databa
   clients: { active: 1, waiting: 2, idle: 3, replication: 11 },
   servers: { login: 4, active: 5, idle: 6, used: 7, tested: 8, closing: 9, listening: 1, replication: 10 },
   listening: { sessions: 2, channels: 3 },
+  pinned: 4,
   ...changes,
 })
 const source = (name: string, changes: Partial<SourceSnapshot> = {}): SourceSnapshot => ({

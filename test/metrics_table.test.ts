@@ -12,6 +12,7 @@ const PROMISED: Readonly<Record<string, readonly string[]>> = {
   pglease_query_duration_seconds: ['database'],
   pglease_transactions_total: ['database'],
   pglease_statement_pins_total: ['database'],
+  pglease_pinned_connections: ['database'],
   pglease_listening_sessions: ['database'],
   pglease_listening_channels: ['database'],
   pglease_notifications_total: ['database'],

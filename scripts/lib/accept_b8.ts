@@ -13,6 +13,7 @@ const LIMITS = 'test/e2e.limits.test.ts'
 const POOLS = 'test/e2e.pool-limits.test.ts'
 const POOLING = 'test/e2e.pooling.test.ts'
 const TIMEOUTS = 'test/e2e.timeouts.test.ts'
+const STATEMENTS = 'test/e2e.statements.test.ts'
 const SHUTDOWN = 'test/e2e.shutdown.test.ts'
 const HOSTS = 'test/e2e.hosts.test.ts'
 const DNS = 'test/net/dns_cache.test.ts'
@@ -31,6 +32,7 @@ const TESTS: Readonly<Record<string, readonly [file: string, name: string]>> = {
   max_db_client_connections: [POOLS, 'a client beyond max_db_client_connections is refused, and let in when one leaves'],
   max_db_connections: [POOLS, 'max_db_connections lets further clients wait, until query_wait_timeout'],
   max_packet_size: [LIMITS, 'a message larger than max_packet_size ends the client, with the severity and SQLSTATE of pgbouncer'],
+  max_pinned_connections: [STATEMENTS, 'beyond max_pinned_connections a client that prepares in SQL is told so, when its transaction ends'],
   max_prepared_statements: [LIMITS, 'with max_prepared_statements 0 a named statement is refused with the reason'],
   max_server_connections: [POOLS, 'max_server_connections holds over all databases, and an unused link of one gives its place to another'],
   max_user_client_connections: [POOLS, 'a client beyond max_user_client_connections is refused, and let in when one leaves'],

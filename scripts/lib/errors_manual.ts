@@ -44,6 +44,8 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
     "The credential of a replication connection was replaced. PostgreSQL's own clients (a standby, a subscription, `pg_receivewal`, `pg_recvlogical`) connect again by themselves and go on where they were; others have to.",
   named_statement_refused:
     '`max_prepared_statements` is 0, and a named prepared statement would be on another server connection next time. Raise it, or use unnamed statements (most drivers have a switch).',
+  pin_refused:
+    "SQL's PREPARE, or a text longer than 64 KiB, keeps the server connection with its client: prepare through the protocol (most drivers have a switch), say `DEALLOCATE ALL` when done, or raise `max_pinned_connections`.",
   login_cached_error: 'The server or Vault refuses for a reason that does not pass by itself; the detail has it. pglease goes on trying.',
   connect_refused: 'Is PostgreSQL up at `host` and `port`, and may this machine connect?',
   connect_timeout: 'A firewall, or a server that is too busy to accept: see `server_connect_timeout`.',
@@ -93,6 +95,7 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   replication_recycled: 'The credential of a replication connection was replaced.',
   server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
   session_recycled: 'Session mode: the credential of its server connection was replaced.',
+  pin_refused: 'Its statements would have kept more server connections than `max_pinned_connections`.',
   transaction_block: 'Statement mode: a transaction block was begun.',
   listen_failed: 'LISTEN in transaction mode: no server connection that listens could be had.',
   listening_lost: 'The server connection that listens for the sessions of the database was lost.',

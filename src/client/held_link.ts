@@ -1,5 +1,5 @@
 // The link that a session holds: it is brought to the session's parameters before the first request, and parted from the session at last.
-import type { CloseReason } from '../errors.ts'
+import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Link } from '../server/link.ts'
 import type { LinkUser } from '../server/link_user.ts'
 import { ASKED } from '../wire/asked.ts'
@@ -22,6 +22,8 @@ const NOTHING_DIFFERS: readonly number[] = []
 export class HeldLink {
   /** The link that is brought to the session's parameters. */
   preparing: Link | null = null
+  /** Once for a session. */
+  #pinLogged = false
   readonly #user: LinkUser
   readonly #relay: Relay
   readonly #parts: SessionParts
@@ -39,6 +41,24 @@ export class HeldLink {
   /** Nothing that was begun on `link` is unfinished, on either side. */
   settled(link: Link): boolean {
     return link.ledger.settled && this.#relay.atMessageBoundary
+  }
+
+  /** `link` has settled and stays with the session for its statements. Answers why it may not. */
+  pinned(link: Link): PgleaseError | undefined {
+    const { statements } = link
+    if (statements === null || statements.pinNoted) return undefined
+    statements.pinNoted = true
+    const { pool, log, database, id } = this.#parts
+    const { max_pinned_connections } = pool.settings
+    if (max_pinned_connections > 0 && pool.pinned > max_pinned_connections) return new PgleaseError('pin_refused')
+    if (this.#pinLogged) return undefined
+    this.#pinLogged = true
+    log.info('link_pinned', 'a statement that was prepared there keeps the server connection with its client', {
+      database,
+      client: id,
+      link: link.facts.id,
+    })
+    return undefined
   }
 
   /** The link is the session's, which listens to `channels` (null: to nothing). Answers which of its parameters are to be brought to the session's first, by `prepare`. */
@@ -100,7 +120,7 @@ export class HeldLink {
     this.#relay.named?.detach()
   }
 
-  /** The link is dead. `keeps`: the session cannot go on without it (session mode). */
+  /** The link is dead. `keeps`: the session cannot go on without it (session mode, or its statements were prepared there only). */
   lost(link: Link, keeps: boolean, partialReply: boolean): Loss {
     const { ledger } = link
     const wasPreparing = this.preparing !== null

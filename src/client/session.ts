@@ -172,7 +172,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     }
     const settled = this.#held.settled(link)
     if (settled && this.keepsLink) this.#keep(link)
-    else if (settled && !this.#relay.unnamed.pinned && !link.statements?.pinned) {
+    else if (settled && link.statements?.pinned) {
+      const refusal = this.#held.pinned(link)
+      if (refusal !== undefined) return this.fail(refusal, 'pin_refused')
+    } else if (settled && !this.#relay.unnamed.pinned) {
       // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
       if (ledger.unclean) return link.cleanse()
       this.#release(link)
@@ -207,14 +210,17 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void {
-    const { stays, unanswered } = this.#held.lost(this.link as Link, this.keepsLink, partialReply)
+    const link = this.link as Link
+    // what a client prepared there is gone with the link, and cannot be prepared elsewhere
+    const keeps = this.keepsLink || link.statements?.pinned === true
+    const { stays, unanswered } = this.#held.lost(link, keeps, partialReply)
     this.#pause.remove(PAUSED_FOR.link)
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'
     if (!stays || ending || this.state === 'settling') {
       this.parts.transport.write(lostLinkFatal(fatal))
       if (ending) return this.#finish('client_terminated')
-      return this.#close(this.keepsLink ? 'server_lost_in_session' : 'server_lost_in_transaction')
+      return this.#close(keeps ? 'server_lost_in_session' : 'server_lost_in_transaction')
     }
     if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
     this.#times.answered(true)

@@ -218,7 +218,8 @@ function databaseCard(first) {
     links.update(database.servers, database.poolSize)
     setText(clientsNote, String(sum(database.clients)))
     const { listening, replication } = database.servers
-    setText(linksNote, sum(database.servers) - listening - replication + (database.poolSize ? ' of ' + database.poolSize : ''))
+    setText(linksNote, sum(database.servers) - listening - replication + (database.poolSize ? ' of ' + database.poolSize : '') +
+      (database.pinned ? ', ' + database.pinned + ' kept by statements' : ''))
     setOptional(trouble, database.trouble)
     const texts = [amount(rate.queries, ''), amount(rate.transactions, ''), amount(rate.bytes, 'B/s'), amount(database.queries, '')]
     texts.forEach((text, index) => setText(values[index], text))

@@ -80,6 +80,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.lists.idle().filter((link) => this.#between.needsCheck(link, nowMs)).length
   }
 
+  /** Links that stay with their sessions for their statements. */
+  get pinned(): number {
+    return this.lists.all().filter((link) => link.statements?.pinned === true).length
+  }
+
   get currentGeneration(): number {
     return this.#logins.current?.generation ?? 0
   }

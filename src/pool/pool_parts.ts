@@ -22,6 +22,7 @@ export interface PoolSettings extends RoomSettings, AgeSettings {
   readonly query_wait_timeout: number
   readonly query_wait_notify: number
   readonly server_login_retry: number
+  readonly max_pinned_connections: number
 }
 
 export interface PoolParts<L extends PoolLink> {

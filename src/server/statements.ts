@@ -110,6 +110,8 @@ export class LinkStatements implements NamedListener {
   user: StatementsUser | null = null
   /** There are statements under other names (SQL's PREPARE, a text too long to be kept): the link stays with its session. */
   pinned = false
+  /** Its session has been asked about that. */
+  pinNoted = false
   readonly #onPin: () => void
 
   /** `most`: max_prepared_statements, above 0. `onPin` counts. */
@@ -123,6 +125,7 @@ export class LinkStatements implements NamedListener {
   pin(): void {
     if (this.pinned) return
     this.pinned = true
+    this.pinNoted = false
     this.#onPin()
   }
 
@@ -172,8 +175,9 @@ export class LinkStatements implements NamedListener {
     else this.user.allForgotten()
   }
 
-  /** The link is over. */
+  /** The link is over, or the server dropped all. */
   clear(): void {
+    this.pinned = false
     for (const statement of this.#held) this.registry.release(statement)
     this.#held.clear()
     this.#newest = null

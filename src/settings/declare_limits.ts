@@ -34,6 +34,13 @@ export const LIMIT_ROWS = {
     help: 'Most clients of a database; further ones are refused; 0 is no limit.',
     perDatabase: true,
   }),
+  max_pinned_connections: row<number>('integer', {
+    default: 0,
+    minimum: 0,
+    maximum: MOST_LINKS,
+    help: "Most server connections of a database that stay with one client because of statements that were prepared there (SQL's PREPARE, or a text longer than 64 KiB); a client that takes a further one is closed when its transaction ends; 0 is no limit.",
+    perDatabase: true,
+  }),
   query_timeout: row<number>('duration', {
     default: 0,
     help: 'Longest time from a request to its answer: the client is closed and the query cancelled; 0 is no limit. The time between the statements of a transaction does not count.',

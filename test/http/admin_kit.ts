@@ -49,6 +49,7 @@ export function exampleDatabase(name: string): AdminState['databases'][number] {
     clients: { active: 2, waiting: 0, idle: 6, replication: 0 },
     servers: { login: 0, active: 2, idle: 3, used: 0, tested: 0, closing: 0, listening: 0, replication: 0 },
     listening: { sessions: 0, channels: 0 },
+    pinned: 0,
     poolSize: 20,
     queries: 1000,
     transactions: 400,

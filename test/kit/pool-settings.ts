@@ -19,4 +19,5 @@ export const POOL_SETTINGS: PoolSettings = {
   query_wait_timeout: 120_000,
   query_wait_notify: 5_000,
   server_login_retry: 15_000,
+  max_pinned_connections: 0,
 }
