@@ -37,6 +37,8 @@ export interface LoginsParts<L> {
 }
 
 const PROOF_RETRY_MS = 500
+/** Of what is left of a credential, between two logins with its successor. */
+const PAUSE_PART = 0.1
 const PARALLEL_LOGINS = 5
 
 export class Logins<L extends PoolLink> {
@@ -273,14 +275,21 @@ export class Logins<L extends PoolLink> {
     if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
     const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
     if (cause === undefined) return
-    const longestMs = cause.class === 'transient' ? this.#parts.longestRetryMs : undefined
-    if (this.#trouble.failed(cause, longestMs ?? this.#host.settings.server_login_retry)) {
+    if (this.#trouble.failed(cause, this.#longestPauseMs(cause))) {
       this.#parts.log.warning('login_failed', `${cause.message}; tried again in ${Math.round(this.#trouble.waitMs)} ms`, {
         ...this.#fields(credential),
         code: cause.code,
       })
     }
     this.#refuseWaiting()
+  }
+
+  /** A successor is tried more often the less is left of the credential that still serves. */
+  #longestPauseMs(cause: PgleaseError): number {
+    const transient = cause.class === 'transient' ? this.#parts.longestRetryMs : undefined
+    const usual = transient ?? this.#host.settings.server_login_retry
+    if (this.#proof.offered === undefined || this.current === undefined) return usual
+    return Math.min(usual, this.#parts.source.leftMs(this.current.generation) * PAUSE_PART)
   }
 
   /** 28P01 and 28000 are the credential's fault, once the patience is over. Until then clients wait. */

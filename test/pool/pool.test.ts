@@ -265,6 +265,23 @@ test('idle and old links are closed by their timeouts', async () => {
   assert.equal(second.link?.closeReason, 'server_lifetime')
 })
 
+test('a successor that is refused is tried again at a tenth of what is left of the credential that serves, at the latest', async () => {
+  const { source, take, settle, clock, state } = setUp()
+  source.offer(1)
+  const client = await take()
+  assert.ok(client.link)
+  source.left = 3_000
+  state.answer = new PgleaseError('connect_refused', 'db:5432')
+  source.offer(2)
+  await settle()
+  for (let tries = 0; tries < 10; tries++) {
+    const before = state.logins
+    clock.advance(302)
+    await settle()
+    assert.ok(state.logins > before, `no login in 0.3 s after ${tries} refusals`)
+  }
+})
+
 test('a server without a free connection for the proof gets one of ours back, and the rotation goes through', async () => {
   const { pool, source, take, settle, clock, links, state } = setUp({ pool_size: 10 })
   source.offer(1)
