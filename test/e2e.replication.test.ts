@@ -5,9 +5,12 @@ import { promisify } from 'node:util'
 import { poll } from './kit/child.ts'
 import { type FixedDatabase, type FixedOptions, fixedDatabase, residentBytes, value } from './kit/fixed-database.ts'
 import { fatal, lastError } from './kit/limits.ts'
+import { type PostgresServer, sharedPostgres } from './kit/postgres.ts'
 import { type RawClient, rawCancel, rawConnect } from './kit/raw-client.ts'
 import { query, startup } from './kit/raw-messages.ts'
 import { type Scenario, scenario } from './kit/scenario.ts'
+import { skip } from './kit/skip.ts'
+import { noStandby, REPLICATING_VERSION, standbyOf } from './kit/standby.ts'
 
 const LOGICAL = { replication: 'database' }
 const PHYSICAL = { replication: 'true' }
@@ -185,4 +188,38 @@ scenario('at shutdown it ends with 57P01 when drain_timeout is over, and nothing
   assert.match(String(await client.rest()), /FATAL.*C='57P01' M='pooler is shutting down'/)
   assert.equal((await ended).code, 0)
   await app.waitForBackends(0)
+})
+
+scenario('a standby made by pg_basebackup, and a subscription of another server, replicate through it', async (run) => {
+  const missing = noStandby()
+  if (missing && skip(missing)) return
+  const primary = await run.postgres({ version: REPLICATING_VERSION, config: { wal_level: 'logical', max_wal_senders: 10 } })
+  const name = await primary.createDatabase()
+  await primary.sql(
+    'CREATE TABLE numbers (n int PRIMARY KEY); INSERT INTO numbers VALUES (1); CREATE PUBLICATION all_of_it FOR ALL TABLES',
+    name,
+  )
+  const { host, port, superuser: user, password } = primary
+  const facts = { host, port, dbname: name, user, password, server_tls_sslmode: 'disable' }
+  const pglease = await run.pglease({ config: { http_addr: '', admin_addr: '', databases: { app: facts } } })
+  const through = `host=127.0.0.1 port=${pglease.port} user=any password=any`
+  const standby = await standbyOf(run, through)
+  const subscriber = await sharedPostgres()
+  const copy = await subscriber.createDatabase()
+  run.defer(() => subscriber.dropDatabase(copy))
+  await subscriber.sql('CREATE TABLE numbers (n int PRIMARY KEY)', copy)
+  await subscriber.sql(`CREATE SUBSCRIPTION from_app CONNECTION '${through} dbname=app' PUBLICATION all_of_it`, copy)
+  run.defer(() =>
+    subscriber.sql(
+      'ALTER SUBSCRIPTION from_app DISABLE; ALTER SUBSCRIPTION from_app SET (slot_name = NONE); DROP SUBSCRIPTION from_app',
+      copy,
+    ),
+  )
+  const has = (server: PostgresServer, database: string, count: number) =>
+    poll(`${count} rows`, async () => ((await server.sql('SELECT * FROM numbers', database)).length === count ? true : undefined))
+  await Promise.all([has(standby, name, 1), has(subscriber, copy, 1)])
+  // both connect again after their connections ended
+  await primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'walsender'")
+  await primary.sql('INSERT INTO numbers VALUES (2)', name)
+  await Promise.all([has(standby, name, 2), has(subscriber, copy, 2)])
 })

@@ -17,9 +17,10 @@ export const noStandby = (): string | undefined =>
 export const startPrimary = (run: Scenario): Promise<OwnPostgres> =>
   run.postgres({ version: REPLICATING_VERSION, config: { wal_level: 'replica', max_wal_senders: 5, wal_keep_size: '64MB' } })
 
-async function copyOf(primary: OwnPostgres, directory: string): Promise<void> {
-  const { host, port, superuser, password } = primary
-  const from = `host=${host} port=${port} user=${superuser} password=${password}`
+const connectionTo = ({ host, port, superuser, password }: OwnPostgres): string =>
+  `host=${host} port=${port} user=${superuser} password=${password}`
+
+async function copyOf(from: string, directory: string): Promise<void> {
   // at once: a checkpoint that is spread takes minutes
   const args = ['-D', join(directory, 'data'), '-R', '-X', 'stream', '-c', 'fast', '--no-sync', '-d', from]
   const { code } = await runAsDatabaseUser(REPLICATING_VERSION, 'pg_basebackup', args, directory).exit
@@ -28,9 +29,16 @@ async function copyOf(primary: OwnPostgres, directory: string): Promise<void> {
 
 /** Copies `primary` and follows it, on `port` if given; answers when it streams. Stopped when the scenario ends. */
 export async function startStandby(run: Scenario, primary: OwnPostgres, port?: number): Promise<OwnPostgres> {
+  const standby = await standbyOf(run, connectionTo(primary), port)
+  await caughtUp(primary, standby)
+  return standby
+}
+
+/** Copies and follows the server that the connection string `from` leads to; answers when it can be read. */
+export async function standbyOf(run: Scenario, from: string, port?: number): Promise<OwnPostgres> {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'pglease-standby-')))
   run.defer(() => rmSync(directory, { recursive: true, force: true }))
-  await copyOf(primary, directory)
+  await copyOf(from, directory)
   const standby = new OwnPostgres(directory, port ?? (await freePort()), REPLICATING_VERSION)
   // the last line of a name wins over what was copied
   const own = [`port = '${standby.port}'`, `unix_socket_directories = '${directory}'`]
@@ -39,7 +47,6 @@ export async function startStandby(run: Scenario, primary: OwnPostgres, port?: n
   await standby.start()
   run.showOnFailure('standby', () => standby.log)
   run.defer(() => standby.stop())
-  await caughtUp(primary, standby)
   return standby
 }
 
