@@ -1,40 +1,15 @@
 // How a pool gets its links: which credential is current, which is to be proven, when to log in, and what a failed login means.
-import type { Clock, Timer } from '../clock.ts'
-import type { Credential, CredentialConsumer, CredentialSource, Trouble } from '../credential.ts'
-import { type CloseReason, PgleaseError } from '../errors.ts'
-import type { Log, LogFields } from '../log.ts'
+import type { Timer } from '../clock.ts'
+import type { Credential, CredentialConsumer, Trouble } from '../credential.ts'
+import { PgleaseError } from '../errors.ts'
+import type { LogFields } from '../log.ts'
 import { Ceiling } from './ceiling.ts'
 import { Generations } from './generation.ts'
-import type { LinkLists } from './link_lists.ts'
+import type { LoginsHost, LoginsParts } from './logins_parts.ts'
 import type { PoolLink } from './pool_link.ts'
 import { Proof } from './proof.ts'
 import { Replacement } from './replacement.ts'
-import type { Room } from './room.ts'
 import { type LoginTrouble, PoolTrouble } from './trouble.ts'
-
-/** The pool, as its logins see it. */
-export interface LoginsHost<L> {
-  readonly lists: LinkLists<L & PoolLink>
-  /** How many links there may be. */
-  readonly room: Room<L & PoolLink>
-  readonly waiting: number
-  readonly settings: { readonly server_login_retry: number }
-  /** A fresh link, in state `active`: give it to a client or keep it. */
-  opened(link: L): void
-  shut(link: L, reason: CloseReason): void
-  /** No link can be had for now: those who wait are told. */
-  refuse(error: PgleaseError): void
-}
-
-export interface LoginsParts<L> {
-  readonly database: string
-  readonly source: CredentialSource
-  readonly clock: Clock
-  readonly log: Log
-  open(credential: Credential): Promise<L>
-  /** Longest pause between attempts that fail for a cause that passes by itself; with several hosts a new primary must be found soon. */
-  readonly longestRetryMs?: number | undefined
-}
 
 const PROOF_RETRY_MS = 500
 /** Of what is left of a credential, between two logins with its successor. */

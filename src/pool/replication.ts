@@ -1,8 +1,7 @@
 // The replication connections of one database: each belongs to one client, counts in the shared limits, and ends before its credential does.
-import type { Clock } from '../clock.ts'
 import type { Credential } from '../credential.ts'
 import { type CloseReason, type ErrorCode, PgleaseError } from '../errors.ts'
-import type { Log, LogFields } from '../log.ts'
+import type { LogFields } from '../log.ts'
 import type { Budget, BudgetMember } from './budget.ts'
 import { LinkLists } from './link_lists.ts'
 import { type Kept, Recycling, type RecyclingParts, type Reigns } from './recycling.ts'
@@ -32,8 +31,6 @@ export interface ReplicationLogins extends Reigns {
 }
 
 export interface ReplicationParts<L, R> extends RecyclingParts {
-  readonly clock: Clock
-  readonly log: Log
   readonly logins: ReplicationLogins
   readonly budgets: readonly Budget[]
   /** Milliseconds, 0 = no limit. */
