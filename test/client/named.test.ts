@@ -4,7 +4,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { NamedServer } from '../kit/named-server.ts'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { reply, SessionWorld } from '../kit/session-world.ts'
+import { direct, plays, SharedLinks } from '../kit/shared-links.ts'
 import { arrivals } from '../kit/splits.ts'
 
 const NAMES = ['a', 'b', 'c'] as const
@@ -58,76 +59,12 @@ const PARTS: readonly (readonly string[])[] = [
   ['deallocate all'],
 ]
 
-interface Conversation {
-  /** For each client the names of its messages. */
-  readonly scripts: readonly (readonly string[])[]
-  /** Who moves next: a client sends some messages; a server answers one message, or all that it has. */
-  readonly moves: readonly { readonly what: 'send' | 'one' | 'all'; readonly who: number; readonly count: number }[]
-}
-
-const CLIENTS = 3
-const LINKS = 2
-
 /** Every script ends settled: its last batch is synced, its transaction over. */
 const bytesOf = (script: readonly string[]): Buffer[] =>
   [...script, 'sync', 'commit'].map((name) => MESSAGES[name]?.() ?? assert.fail(name))
 
-function direct(messages: readonly Buffer[]): Buffer {
-  const server = new NamedServer()
-  server.receive(Buffer.concat(messages))
-  const answers: Buffer[] = []
-  for (let answer = server.step(); answer !== undefined; answer = server.step()) answers.push(answer)
-  return Buffer.concat(answers)
-}
-
-/** Plays the scripts over shared links; what each client received. */
-async function pooled({ scripts, moves }: Conversation, most: number): Promise<Buffer[]> {
-  const world = await SessionWorld.ready({ pool_size: LINKS }, most)
-  const clients: TestClient[] = scripts.map(() => world.client())
-  const servers: NamedServer[] = []
-  const left = scripts.map(bytesOf)
-  const send = (index: number, count: number) => {
-    const messages = left[index]?.splice(0, count) ?? []
-    if (messages.length > 0) clients[index]?.send(...messages)
-    return messages.length > 0
-  }
-  const answer = (index: number) => {
-    const backend = world.backends[index]
-    if (backend === undefined) return false
-    servers[index] ??= new NamedServer()
-    const server = servers[index]
-    server.receive(backend.transport.take())
-    const bytes = server.step()
-    if (bytes !== undefined) backend.link.data(bytes)
-    return bytes !== undefined
-  }
-  for (const { what, who, count } of moves) {
-    if (what === 'send') send(who % CLIENTS, count)
-    else if (what === 'one') answer(who % LINKS)
-    else while (answer(who % LINKS)) await world.settle()
-    await world.settle()
-  }
-  for (let moved = true; moved; ) {
-    moved = false
-    for (let index = 0; index < CLIENTS; index++) moved = send(index, 1) || moved
-    for (let index = 0; index < LINKS; index++) moved = answer(index) || moved
-    await world.settle()
-  }
-  for (const { session } of clients) assert.equal(session.state, 'idle')
-  // what a link holds is what its server has, and nothing else is kept
-  for (const [index, { link }] of world.backends.entries()) {
-    const names = [...(servers[index]?.statements.keys() ?? [])].filter((name) => /^PGLEASE_[1-9]/.test(name))
-    assert.equal(link.statements?.size ?? 0, names.length, `link ${index}: ${names}`)
-    assert.ok(names.length <= most)
-  }
-  for (const { session } of clients) session.end()
-  for (const { link } of world.backends) link.statements?.clear()
-  assert.equal(world.registry.size, 0)
-  return clients.map((client) => client.transport.take())
-}
-
 const part = fc.oneof(
-  { weight: 5, arbitrary: fc.constantFrom(...PARTS) },
+  { weight: 5, arbitrary: fc.constantFrom(...PARTS).map((names) => [...names]) },
   {
     weight: 1,
     arbitrary: fc
@@ -135,25 +72,19 @@ const part = fc.oneof(
       .map((name) => [name]),
   },
 )
-const script = fc.array(part, { maxLength: 12, size: 'max' }).map((chosen) => chosen.flat())
-const move = fc.record({
-  what: fc.constantFrom('send' as const, 'one' as const, 'all' as const),
-  who: fc.nat({ max: CLIENTS * LINKS - 1 }),
-  count: fc.integer({ min: 1, max: 6 }),
-})
-const conversations = fc.record({
-  scripts: fc.array(script, { minLength: CLIENTS, maxLength: CLIENTS }),
-  moves: fc.array(move, { maxLength: 60, size: 'max' }),
-})
 
 for (const most of [1, 2, 100]) {
   test(`property: each session gets what a connection of its own gives (max_prepared_statements ${most})`, async () => {
     await fc.assert(
-      fc.asyncProperty(conversations, async (conversation) => {
-        const got = await pooled(conversation, most)
-        for (const [index, script] of conversation.scripts.entries()) {
-          assert.equal(String(got[index]), String(direct(bytesOf(script))), `client ${index}: ${script}`)
+      fc.asyncProperty(plays(part, 12), async ({ scripts, moves }) => {
+        const shared = await SharedLinks.of(scripts.map(bytesOf), () => new NamedServer(), most)
+        await shared.play(moves)
+        for (const [index, { session, transport }] of shared.clients.entries()) {
+          const script = scripts[index] ?? []
+          assert.equal(session.state, 'idle')
+          assert.equal(String(transport.take()), String(direct(new NamedServer(), bytesOf(script))), `client ${index}: ${script}`)
         }
+        shared.checkStatements(most, (server) => server.statements.keys())
       }),
       { numRuns: 600 },
     )

@@ -5,10 +5,7 @@ import fc from 'fast-check'
 import { NamedServer } from '../kit/named-server.ts'
 import { bind, closeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
 import { ServerMessage } from '../kit/raw-trace.ts'
-import { SessionWorld, type TestClient } from '../kit/session-world.ts'
-
-const CLIENTS = 3
-const LINKS = 2
+import { plays, SharedLinks } from '../kit/shared-links.ts'
 
 type Message =
   | readonly [type: 'parse', name: string, text: string]
@@ -38,6 +35,7 @@ function bytesOf(message: Message): Buffer {
 /** What a client knows by the answers that it got. */
 class View {
   readonly names = new Map<string, string>()
+  readonly #script: Message[]
   readonly #asked: Message[] = []
   #bytes: Buffer = Buffer.alloc(0)
   #bound: string | undefined
@@ -45,9 +43,16 @@ class View {
   readonly #unsure = new Set<string>()
   ended = false
 
-  asked(message: Message): void {
-    // behind a failure the server skips what comes before the Sync
-    if (!this.#failed || this.#asked.length > 0 || message[0] === 'sync') this.#asked.push(message)
+  constructor(script: readonly Message[]) {
+    this.#script = [...script]
+  }
+
+  /** The next `count` messages were sent. */
+  sent(count: number): void {
+    for (const message of this.#script.splice(0, count)) {
+      // behind a failure the server skips what comes before the Sync
+      if (!this.#failed || this.#asked.length > 0 || message[0] === 'sync') this.#asked.push(message)
+    }
   }
 
   get owed(): number {
@@ -106,75 +111,6 @@ class View {
   }
 }
 
-interface Play {
-  readonly scripts: readonly (readonly Message[])[]
-  readonly moves: readonly { readonly what: 'send' | 'one' | 'all' | 'die'; readonly who: number; readonly count: number }[]
-}
-
-class Table {
-  readonly world: SessionWorld
-  readonly clients: readonly { readonly client: TestClient; readonly view: View; readonly left: Message[] }[]
-  readonly #servers: NamedServer[] = []
-
-  constructor(world: SessionWorld, scripts: Play['scripts']) {
-    this.world = world
-    this.clients = scripts.map((script) => ({ client: world.client(), view: new View(), left: [...script] }))
-  }
-
-  send(index: number, count: number): boolean {
-    const { client, view, left } = this.clients[index] ?? assert.fail()
-    if (client.closed !== undefined) return false
-    const messages = left.splice(0, count)
-    for (const message of messages) view.asked(message)
-    if (messages.length > 0) client.send(...messages.map(bytesOf))
-    return messages.length > 0
-  }
-
-  answer(index: number): boolean {
-    const backend = this.world.backends[index]
-    if (backend === undefined || backend.link.closeReason !== undefined) return false
-    this.#servers[index] ??= new NamedServer()
-    const server = this.#servers[index]
-    server.receive(backend.transport.take())
-    const bytes = server.step()
-    if (bytes !== undefined) backend.link.data(bytes)
-    return bytes !== undefined
-  }
-
-  die(index: number): void {
-    this.world.backends[index]?.link.close({ kind: 'closed' } as never)
-  }
-
-  async settle(): Promise<void> {
-    await this.world.settle()
-    for (const { client, view } of this.clients) view.heard(client.transport.take())
-  }
-
-  async finish(): Promise<void> {
-    for (let moved = true; moved; ) {
-      moved = false
-      for (let index = 0; index < CLIENTS; index++) moved = this.send(index, 1) || moved
-      for (let index = 0; index < this.world.backends.length; index++) moved = this.answer(index) || moved
-      await this.settle()
-    }
-  }
-
-  /** What a link holds is what its server has, and nothing else is kept in the end. */
-  check(): void {
-    for (const [index, { link }] of this.world.backends.entries()) {
-      if (link.closeReason !== undefined) continue
-      const names = [...(this.#servers[index]?.statements.keys() ?? [])].filter((name) => /^PGLEASE_[1-9]/.test(name))
-      assert.equal(link.statements?.size ?? 0, names.length, `link ${index}: ${names}`)
-    }
-    for (const { client, view } of this.clients) {
-      if (client.closed === undefined) assert.equal(view.owed, 0, 'everything is answered')
-      client.session.end()
-    }
-    for (const { link } of this.world.backends) link.close({ kind: 'closed' } as never)
-    assert.equal(this.world.registry.size, 0)
-  }
-}
-
 const name = fc.constantFrom('a', 'b')
 const batch = fc.oneof(
   fc.tuple(name, fc.constantFrom('one', 'two', 'three')).map(([a, text]): Message[] => [['parse', a, text], ['bind', a], ['execute']]),
@@ -190,32 +126,26 @@ const request = fc.oneof(
   { weight: 1, arbitrary: name.map((a): Message[] => [['drop', a]]) },
   { weight: 1, arbitrary: fc.constant<Message[]>([['drop all']]) },
 )
-const script = fc.array(request, { maxLength: 10, size: 'max' }).map((requests) => requests.flat())
-const move = fc.record({
-  what: fc.constantFrom('send' as const, 'send' as const, 'one' as const, 'one' as const, 'all' as const, 'die' as const),
-  who: fc.nat({ max: 5 }),
-  count: fc.integer({ min: 1, max: 6 }),
-})
-const plays: fc.Arbitrary<Play> = fc.record({
-  scripts: fc.array(script, { minLength: CLIENTS, maxLength: CLIENTS }),
-  moves: fc.array(move, { maxLength: 60, size: 'max' }),
-})
 
 for (const most of [1, 2, 100]) {
   test(`property: a session has the statements that it was told of, whichever links die (max_prepared_statements ${most})`, async () => {
     await fc.assert(
-      fc.asyncProperty(plays, async ({ scripts, moves }) => {
-        const table = new Table(await SessionWorld.ready({ pool_size: LINKS }, most), scripts)
-        for (const { what, who, count } of moves) {
-          const link = who % Math.max(1, table.world.backends.length)
-          if (what === 'send') table.send(who % CLIENTS, count)
-          else if (what === 'one') table.answer(link)
-          else if (what === 'die') table.die(link)
-          else while (table.answer(link)) await table.settle()
-          await table.settle()
+      fc.asyncProperty(plays(request, 10, true), async ({ scripts, moves }) => {
+        const shared = await SharedLinks.of(
+          scripts.map((script) => script.map(bytesOf)),
+          () => new NamedServer(),
+          most,
+        )
+        const views = scripts.map((script) => new View(script))
+        shared.sent = (index, count) => views[index]?.sent(count)
+        shared.settled = () => {
+          for (const [index, { transport }] of shared.clients.entries()) views[index]?.heard(transport.take())
         }
-        await table.finish()
-        table.check()
+        await shared.play(moves)
+        for (const [index, { closed }] of shared.clients.entries()) {
+          if (closed === undefined) assert.equal(views[index]?.owed, 0, 'everything is answered')
+        }
+        shared.checkStatements(most, (server) => server.statements.keys())
       }),
       { numRuns: 400 },
     )

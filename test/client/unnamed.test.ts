@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { reply, SessionWorld } from '../kit/session-world.ts'
+import { direct, type Play, plays, SharedLinks } from '../kit/shared-links.ts'
 import { StatementServer } from '../kit/statement-server.ts'
 
 /** A Close of a statement that nobody has: the model must not take it for the unnamed one's. */
@@ -50,81 +51,25 @@ const GARBLED_PARTS: readonly (readonly string[])[] = [
   ['garbledQuery', 'bind', 'execute', 'sync'],
 ]
 
-interface Conversation {
-  /** For each client the names of its messages. */
-  readonly scripts: readonly (readonly string[])[]
-  /** Who moves next: a client sends some messages; a server answers one message, or all that it has. */
-  readonly moves: readonly { readonly what: 'send' | 'one' | 'all'; readonly who: number; readonly count: number }[]
-}
-
-const CLIENTS = 3
-const LINKS = 2
-
 /** Every script ends settled: its last batch is synced, its transaction over. */
 const bytesOf = (script: readonly string[], client: number): Buffer[] =>
   [...script, 'sync', 'commit'].map((name, index) => MESSAGES[name]?.(`client ${client} message ${index}`) ?? assert.fail(name))
 
-function direct(messages: readonly Buffer[]): Buffer {
-  const server = new StatementServer()
-  server.receive(Buffer.concat(messages))
-  const answers: Buffer[] = []
-  for (let answer = server.step(); answer !== undefined; answer = server.step()) answers.push(answer)
-  return Buffer.concat(answers)
-}
-
 /** Plays the scripts over shared links; what each client received. */
-async function pooled({ scripts, moves }: Conversation): Promise<Buffer[]> {
-  const world = await SessionWorld.ready({ pool_size: LINKS })
-  const clients: TestClient[] = scripts.map(() => world.client())
-  const servers: StatementServer[] = []
-  const left = scripts.map(bytesOf)
-  const send = (index: number, count: number) => {
-    const messages = left[index]?.splice(0, count) ?? []
-    if (messages.length > 0) clients[index]?.send(...messages)
-    return messages.length > 0
-  }
-  const answer = (index: number) => {
-    const backend = world.backends[index]
-    if (backend === undefined) return false
-    servers[index] ??= new StatementServer()
-    const server = servers[index]
-    server.receive(backend.transport.take())
-    const bytes = server.step()
-    if (bytes !== undefined) backend.link.data(bytes)
-    return bytes !== undefined
-  }
-  for (const { what, who, count } of moves) {
-    if (what === 'send') send(who % CLIENTS, count)
-    else if (what === 'one') answer(who % LINKS)
-    else while (answer(who % LINKS)) await world.settle()
-    await world.settle()
-  }
-  for (let moved = true; moved; ) {
-    moved = false
-    for (let index = 0; index < CLIENTS; index++) moved = send(index, 1) || moved
-    for (let index = 0; index < LINKS; index++) moved = answer(index) || moved
-    await world.settle()
-  }
-  for (const { session } of clients) assert.equal(session.state, 'idle')
-  return clients.map((client) => client.transport.take())
+async function pooled({ scripts, moves }: Play<string>): Promise<Buffer[]> {
+  const shared = await SharedLinks.of(scripts.map(bytesOf), () => new StatementServer())
+  await shared.play(moves)
+  for (const { session } of shared.clients) assert.equal(session.state, 'idle')
+  return shared.clients.map(({ transport }) => transport.take())
 }
 
 const conversations = (parts: readonly (readonly string[])[]) => {
   const lone = Object.keys(MESSAGES).filter((name) => parts.some((part) => part.includes(name)))
   const part = fc.oneof(
-    { weight: 5, arbitrary: fc.constantFrom(...parts) },
+    { weight: 5, arbitrary: fc.constantFrom(...parts).map((names) => [...names]) },
     { weight: 1, arbitrary: fc.constantFrom(...lone).map((name) => [name]) },
   )
-  const script = fc.array(part, { maxLength: 10, size: 'max' }).map((chosen) => chosen.flat())
-  const move = fc.record({
-    what: fc.constantFrom('send' as const, 'one' as const, 'all' as const),
-    who: fc.nat({ max: CLIENTS * LINKS - 1 }),
-    count: fc.integer({ min: 1, max: 6 }),
-  })
-  return fc.record({
-    scripts: fc.array(script, { minLength: CLIENTS, maxLength: CLIENTS }),
-    moves: fc.array(move, { maxLength: 60, size: 'max' }),
-  })
+  return plays(part, 10)
 }
 
 test('property: each session gets what a connection of its own gives', async () => {
@@ -132,7 +77,7 @@ test('property: each session gets what a connection of its own gives', async () 
     fc.asyncProperty(conversations(PARTS), async (conversation) => {
       const got = await pooled(conversation)
       for (const [index, script] of conversation.scripts.entries()) {
-        assert.equal(String(got[index]), String(direct(bytesOf(script, index))), `client ${index}`)
+        assert.equal(String(got[index]), String(direct(new StatementServer(), bytesOf(script, index))), `client ${index}`)
       }
     }),
     { numRuns: 500 },
