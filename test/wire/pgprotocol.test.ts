@@ -16,8 +16,8 @@ import {
   sync,
   terminate,
 } from '../../src/wire/pgprotocol.ts'
-import { Tracer } from '../../src/wire/trace.ts'
 import { offsetCopy } from '../kit/splits.ts'
+import { Tracer } from '../kit/trace.ts'
 
 test("a startup message has the client's encoding where there is one: the server takes the last of two", () => {
   const trace = (name: string) =>

@@ -14,8 +14,8 @@ import {
   readyForQuery,
   withSeverity,
 } from '../../src/wire/reply.ts'
-import { traceMessage } from '../../src/wire/trace.ts'
 import { offsetCopy } from '../kit/splits.ts'
+import { traceMessage } from '../kit/trace.ts'
 
 test('each reply is the message that PostgreSQL would send', () => {
   const lines = [

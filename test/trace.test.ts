@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { BACKEND_NAMES, FRONTEND_NAMES } from '../../src/wire/codes.ts'
-import { passwordMessage, query, sslRequest, startupMessage } from '../../src/wire/pgprotocol.ts'
-import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../../src/wire/reply.ts'
-import { cancelRequest } from '../../src/wire/request.ts'
-import { Tracer, traceMessage } from '../../src/wire/trace.ts'
-import { arrivals } from '../kit/splits.ts'
+import { BACKEND_NAMES, FRONTEND_NAMES } from '../src/wire/codes.ts'
+import { passwordMessage, query, sslRequest, startupMessage } from '../src/wire/pgprotocol.ts'
+import { backendKeyData, errorResponse, parameterStatus, readyForQuery } from '../src/wire/reply.ts'
+import { cancelRequest } from '../src/wire/request.ts'
+import { arrivals } from './kit/splits.ts'
+import { Tracer, traceMessage } from './kit/trace.ts'
 
 const CLIENT = Buffer.concat([sslRequest(), startupMessage('a', 'b', []), query('begin')])
 const SERVER = Buffer.concat([parameterStatus('a', 'b'), backendKeyData(1, Buffer.from('1234')), readyForQuery('I')])

@@ -38,7 +38,7 @@ import {
   READY_FOR_QUERY,
   ROW_DESCRIPTION,
   SSL_REQUEST_CODE,
-} from './codes.ts'
+} from '../../src/wire/codes.ts'
 
 /** F: what a client sends; B: what a server sends. */
 export type TraceDirection = 'F' | 'B'
