@@ -11,11 +11,12 @@ import {
   type StatementsUser,
 } from '../server/statements.ts'
 import { ASKED } from '../wire/asked.ts'
-import { BIND, HEADER_LENGTH, PARSE, STATUS_FAILED } from '../wire/codes.ts'
+import { HEADER_LENGTH, STATUS_FAILED } from '../wire/codes.ts'
 import { lengthAt } from '../wire/frame.ts'
 import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
-import { KEPT_LIMIT, STATEMENT } from './unnamed.ts'
+import { asIs, nameAt, rename } from './statement_names.ts'
+import { KEPT_LIMIT } from './unnamed.ts'
 
 /** What a message changes once the server has carried it out; own: of a name in `#ownNames`. */
 type Change = 'nothing' | 'use' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
@@ -27,15 +28,6 @@ interface Step {
 }
 
 const NOTHING: Step = { change: 'nothing', name: '', statement: null }
-
-/** Whether a message of `kind` (an ASKED) names a statement other than the unnamed one. */
-export function usesName(kind: number, buffer: Buffer, body: number): boolean {
-  if (kind === ASKED.parse) return true
-  if (kind === ASKED.describe || kind === ASKED.close) return buffer[body] === STATEMENT && buffer[body + 1] !== 0
-  if (kind !== ASKED.bind) return false
-  const portalEnd = buffer[body] === 0 ? body : buffer.indexOf(0, body)
-  return portalEnd >= 0 && portalEnd + 1 < buffer.length && buffer[portalEnd + 1] !== 0
-}
 
 /**
  * Names and links are changed as soon as a message is sent, as if it succeeded: up to the next Sync the server skips whatever comes
@@ -292,24 +284,4 @@ export class NamedStatements implements StatementsUser {
       if (change === 'unname') this.#name(name, statement)
     }
   }
-}
-
-function asIs(ledger: Ledger, kind: number, position: number): number {
-  ledger.asked(kind)
-  return position
-}
-
-/** Where the name of the statement begins. */
-function nameAt(buffer: Buffer, position: number): number {
-  const body = position + HEADER_LENGTH
-  const type = buffer[position]
-  if (type === PARSE) return body
-  return type === BIND ? buffer.indexOf(0, body) + 1 : body + 1
-}
-
-/** Puts the begin of the message into `out`, up to and with the statement's name, which is `name` (with its zero) in place of the session's. */
-function rename(buffer: Buffer, position: number, nameStart: number, nameEnd: number, name: Buffer, out: Assembly): void {
-  out.addHeader(buffer[position] as number, lengthAt(buffer, position + 1) + name.length - (nameEnd + 1 - nameStart))
-  out.add(buffer, position + HEADER_LENGTH, nameStart)
-  out.addAll(name)
 }

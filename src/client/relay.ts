@@ -1,34 +1,19 @@
 // The data path from the client: finds message boundaries, asks for a link when one is needed, and forwards contiguous messages in one write.
 import type { Link } from '../server/link.ts'
 import { ASKED } from '../wire/asked.ts'
-import {
-  BIND,
-  CLOSE,
-  COPY_DATA,
-  COPY_DONE,
-  COPY_FAIL,
-  DESCRIBE,
-  EXECUTE,
-  FLUSH,
-  FUNCTION_CALL,
-  HEADER_LENGTH,
-  PARSE,
-  QUERY,
-  SYNC,
-  TERMINATE,
-} from '../wire/codes.ts'
+import { COPY_DATA, HEADER_LENGTH, TERMINATE } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { close } from '../wire/pgprotocol.ts'
 import { Assembly } from './assembly.ts'
 import { canDrop, DEALLOCATE_SPARE, droppedName, PARSE_DEALLOCATE, PREPARE_SPARE } from './deallocate.ts'
-import { NamedStatements, usesName } from './named.ts'
+import { NamedStatements } from './named.ts'
+import { endOfRequest, isDropped, isMessage, kindOf, NO_END, NOT_A_MESSAGE } from './requests.ts'
+import { usesName } from './statement_names.ts'
 import { canSeed, maySayUnlisten } from './unlisten.ts'
-import { HOLD, KEPT_LIMIT, STATEMENT, UnnamedStatement } from './unnamed.ts'
+import { HOLD, KEPT_LIMIT, UnnamedStatement } from './unnamed.ts'
 
 /** A message waits for its end up to here; a longer one is streamed. Also what a client may send ahead while it waits. */
 export const HIGH_WATER_BYTES = 64 * 1024
-const NOT_A_MESSAGE = -1
-const NO_END = -1
 const CLOSE_UNNAMED = close('S', '')
 
 /** What the relay asks of its session. */
@@ -306,53 +291,3 @@ export class Relay {
     this.#host.refuse('protocol_violation', `unexpected message type 0x${type.toString(16).padStart(2, '0')}`)
   }
 }
-
-/** What the ledger has to know of a message: an ASKED, ASKED.none for those without an answer, NOT_A_MESSAGE. */
-function kindOf(buffer: Buffer, position: number, type: number): number {
-  const body = position + HEADER_LENGTH
-  switch (type) {
-    case QUERY:
-      return ASKED.query
-    case SYNC:
-      return ASKED.sync
-    case PARSE:
-      return buffer[body] === 0 ? ASKED.parseUnnamed : ASKED.parse
-    case BIND:
-      return ASKED.bind
-    case DESCRIBE:
-      return ASKED.describe
-    case EXECUTE:
-      return ASKED.execute
-    case CLOSE:
-      return buffer[body] === STATEMENT && buffer[body + 1] === 0 ? ASKED.closeUnnamed : ASKED.close
-    case FUNCTION_CALL:
-      return ASKED.functionCall
-    case COPY_DONE:
-    case COPY_FAIL:
-      return ASKED.copyEnd
-    case COPY_DATA:
-    case FLUSH:
-      return ASKED.none
-    default:
-      return NOT_A_MESSAGE
-  }
-}
-
-/** Where the first request of `buffer`, which begins at a message, ends: behind a Query, FunctionCall or Sync. */
-function endOfRequest(buffer: Buffer): number {
-  let position = 0
-  while (buffer.length - position >= HEADER_LENGTH) {
-    const type = buffer[position]
-    const length = lengthAt(buffer, position + 1)
-    position += 1 + length
-    if (length < 4 || position > buffer.length) return NO_END
-    if (type === QUERY || type === FUNCTION_CALL || type === SYNC) return position
-  }
-  return NO_END
-}
-
-/** Nobody is there to take it: PostgreSQL ignores it outside COPY, and there is nothing to flush. */
-const isDropped = (type: number): boolean => type === COPY_DATA || type === COPY_DONE || type === COPY_FAIL || type === FLUSH
-
-const isMessage = (type: number): boolean => type === TERMINATE || kindOf(NO_BODY, 0, type) !== NOT_A_MESSAGE
-const NO_BODY = Buffer.alloc(HEADER_LENGTH + 2)

@@ -1,7 +1,8 @@
 // A session's unnamed prepared statement: kept as its Parse message, so that it survives the change of the link.
 import type { Link } from '../server/link.ts'
 import { ASKED } from '../wire/asked.ts'
-import type { Ledger, LedgerListener } from '../wire/ledger.ts'
+import type { Ledger } from '../wire/ledger.ts'
+import type { LedgerListener } from '../wire/ledger_listener.ts'
 import { Ring } from '../wire/ring.ts'
 
 /** Longest Parse that is kept; with a longer one the link stays with the session. */

@@ -1,6 +1,6 @@
 // Named prepared statements under pglease's own names: one per text and parameter types in a pool, and those that a link holds.
 import { HEADER_LENGTH, PARSE } from '../wire/codes.ts'
-import type { NamedListener } from '../wire/ledger.ts'
+import type { NamedListener } from '../wire/ledger_listener.ts'
 import { close } from '../wire/pgprotocol.ts'
 
 const PREFIX = 'PGLEASE_'

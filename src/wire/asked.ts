@@ -1,4 +1,5 @@
 // What is asked of a server: one small number per message, by which the ledger knows what answers it.
+import { BIND_COMPLETE, CLOSE_COMPLETE, PARSE_COMPLETE } from './codes.ts'
 
 /** The invented ones are pglease's own: their replies are swallowed, but an error is forwarded (not an inventedQuery's). */
 export const ASKED = {
@@ -33,3 +34,19 @@ export const isWhole = (kind: number): boolean => kind === ASKED.query || kind =
 
 /** The listener hears what became of it. */
 export const isNamed = (kind: number): boolean => kind >= ASKED.parseNamed
+
+/** pglease's own: the client gets no answer to it. */
+export const isInvented = (kind: number): boolean => INVENTED[kind] === 1
+
+/** The type of the one reply that a Parse, Bind or Close of any kind has; 0 for all others. */
+export const completion = (kind: number): number => COMPLETIONS[kind] as number
+
+const KINDS = Object.values(ASKED).length
+const INVENTED = Uint8Array.from({ length: KINDS })
+for (const [name, kind] of Object.entries(ASKED)) if (name.startsWith('invented')) INVENTED[kind] = 1
+const COMPLETIONS = Uint8Array.from({ length: KINDS })
+for (const kind of [ASKED.parse, ASKED.parseUnnamed, ASKED.inventedParse, ASKED.parseNamed, ASKED.inventedParseNamed])
+  COMPLETIONS[kind] = PARSE_COMPLETE
+for (const kind of [ASKED.bind, ASKED.bindNamed]) COMPLETIONS[kind] = BIND_COMPLETE
+for (const kind of [ASKED.close, ASKED.closeUnnamed, ASKED.inventedClose, ASKED.parseHeld, ASKED.closeNamed, ASKED.inventedCloseNamed])
+  COMPLETIONS[kind] = CLOSE_COMPLETE

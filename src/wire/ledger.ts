@@ -1,5 +1,5 @@
 // Keeps what a server still owes for the messages it was sent, so that a link is released only when everything is answered.
-import { ASKED, isNamed, isWhole } from './asked.ts'
+import { ASKED, completion, isInvented, isNamed, isWhole } from './asked.ts'
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -20,10 +20,8 @@ import {
   ROW_DESCRIPTION,
   STATUS_IDLE,
 } from './codes.ts'
+import { ANSWER, type LedgerListener, type NamedListener } from './ledger_listener.ts'
 import { Ring } from './ring.ts'
-
-/** What becomes of an answer, for the one who forwards; parseComplete: it is forwarded as a ParseComplete. */
-export const ANSWER = { forward: 0, swallow: 1, violation: 2, parseComplete: 3 } as const
 
 /**
  * Doubt about the messages that were sent while a COPY reads from the client: it ignores Sync and fails at any other, but when it has
@@ -31,25 +29,6 @@ export const ANSWER = { forward: 0, swallow: 1, violation: 2, parseComplete: 3 }
  * ReadyForQuery may be a Sync's; lost: nobody can tell which message an answer belongs to, the link is of no use any more.
  */
 const DOUBT = { none: 0, ownReady: 1, open: 2, lost: 3 } as const
-
-/** Hears of what changes the unnamed statement on the server (PostgreSQL protocol, "Extended Query"). */
-export interface LedgerListener {
-  /** A `Parse ""` succeeded: the session's (`ASKED.parseUnnamed`) or the invented one. */
-  unnamedParsed(asked: number): void
-  /**
-   * A `Parse ""` of either kind failed, or a Close of `""` of either kind or a Query ended the statement; `asked` says which. Not
-   * `certain`: it failed, perhaps before the server dropped what it had (a text that is not valid in its encoding).
-   */
-  unnamedEnded(asked: number, certain: boolean): void
-  /** `count` of the session's messages `Parse ""` never ran: the server skipped them, or a COPY used them up. */
-  unnamedSkipped(count: number): void
-}
-
-/** Hears what became of the messages of named statements (`isNamed`). */
-export interface NamedListener {
-  /** The oldest of them was carried out, or it failed or was skipped. */
-  namedAnswered(succeeded: boolean): void
-}
 
 /** A queue of expected replies for one link; see "Message Flow" in the PostgreSQL protocol chapter. */
 export class Ledger {
@@ -201,30 +180,12 @@ export class Ledger {
   }
 
   #complete(head: number, type: number): number {
-    switch (type) {
-      case PARSE_COMPLETE:
-        if (head === ASKED.parse || head === ASKED.parseUnnamed || head === ASKED.inventedParse) {
-          this.#pop()
-          if (head !== ASKED.parse) this.listener?.unnamedParsed(head)
-          return head === ASKED.inventedParse ? ANSWER.swallow : ANSWER.forward
-        }
-        if (head !== ASKED.parseNamed && head !== ASKED.inventedParseNamed) return ANSWER.violation
-        return this.#namedComplete(head === ASKED.parseNamed ? ANSWER.forward : ANSWER.swallow)
-      case BIND_COMPLETE:
-        if (head === ASKED.bindNamed) return this.#namedComplete(ANSWER.forward)
-        if (head !== ASKED.bind) return ANSWER.violation
-        this.#pop()
-        return ANSWER.forward
-      default:
-        if (head === ASKED.close || head === ASKED.closeUnnamed || head === ASKED.inventedClose) {
-          this.#pop()
-          if (head !== ASKED.close) this.listener?.unnamedEnded(head, true)
-          return head === ASKED.inventedClose ? ANSWER.swallow : ANSWER.forward
-        }
-        if (head === ASKED.parseHeld) return this.#namedComplete(ANSWER.parseComplete)
-        if (head !== ASKED.closeNamed && head !== ASKED.inventedCloseNamed) return ANSWER.violation
-        return this.#namedComplete(head === ASKED.closeNamed ? ANSWER.forward : ANSWER.swallow)
-    }
+    if (completion(head) !== type) return ANSWER.violation
+    if (isNamed(head)) return this.#namedComplete(head === ASKED.parseHeld ? ANSWER.parseComplete : answerTo(head))
+    this.#pop()
+    if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedParsed(head)
+    else if (head === ASKED.closeUnnamed || head === ASKED.inventedClose) this.listener?.unnamedEnded(head, true)
+    return answerTo(head)
   }
 
   #namedComplete(answer: number): number {
@@ -338,3 +299,5 @@ export class Ledger {
     while (unanswered.count > 0 && unanswered.oldest === ASKED.copyEnd)
   }
 }
+
+const answerTo = (head: number): number => (isInvented(head) ? ANSWER.swallow : ANSWER.forward)

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { ASKED } from '../../src/wire/asked.ts'
-import { ANSWER, Ledger, type LedgerListener, type NamedListener } from '../../src/wire/ledger.ts'
+import { Ledger } from '../../src/wire/ledger.ts'
+import { ANSWER, type LedgerListener, type NamedListener } from '../../src/wire/ledger_listener.ts'
 import { type Effect, type ModelMessage, PostgresModel } from '../kit/postgres-model.ts'
 
 const SENT: Record<string, number> = {

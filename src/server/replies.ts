@@ -1,0 +1,189 @@
+// Looks at each reply of a server and says what becomes of it: who is told, what is counted, whether the user gets it.
+import { ASKED } from '../wire/asked.ts'
+import {
+  COMMAND_COMPLETE,
+  COPY_IN_RESPONSE,
+  DATA_ROW,
+  ERROR_RESPONSE,
+  HEADER_LENGTH,
+  NOTICE_RESPONSE,
+  NOTIFICATION_RESPONSE,
+  PARAMETER_STATUS,
+  READY_FOR_QUERY,
+  STATUS_IDLE,
+} from '../wire/codes.ts'
+import { lengthAt } from '../wire/frame.ts'
+import type { Ledger } from '../wire/ledger.ts'
+import { ANSWER } from '../wire/ledger_listener.ts'
+import { channelOf, senderOf, setSender } from '../wire/notification.ts'
+import type { Parameters } from '../wire/parameters.ts'
+import { answersPrepare, answersSet, dropsStatements, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import { HeldRefusal } from './held_refusal.ts'
+import type { LinkChannels } from './link_channels.ts'
+import type { LinkFacts } from './link_facts.ts'
+import type { LinkMeter, NotificationListener } from './link_owner.ts'
+import type { LinkUser } from './link_user.ts'
+import { OwnQueries } from './own_queries.ts'
+import type { LinkStatements } from './statements.ts'
+
+/** What is looked at of the link. */
+export interface RepliesLink {
+  readonly ledger: Ledger
+  readonly facts: LinkFacts
+  readonly parameters: Parameters
+  readonly statements: LinkStatements | null
+  readonly user: LinkUser | null
+  readonly overdue: boolean
+  readonly channels: LinkChannels | null
+  readonly listener: NotificationListener | null
+  readonly sender: number
+  roleMayDiffer: boolean
+}
+
+export class Replies {
+  readonly own: OwnQueries
+  /** The server's last word. */
+  fatal: ReplyFields | undefined
+  /** `LinkUser.answered` is due, or an own query is done. */
+  wake = false
+  /** Kept from the user until the role was asked for. */
+  held: HeldRefusal | null = null
+  /** A ReadyForQuery says that the user left a transaction open, which it must not. */
+  blockBegan = false
+  readonly #link: RepliesLink
+  readonly #meter: LinkMeter
+
+  constructor(link: RepliesLink, meter: LinkMeter) {
+    this.#link = link
+    this.#meter = meter
+    this.own = new OwnQueries(link.ledger)
+  }
+
+  /** It is looked into. */
+  mustBeWhole(type: number): boolean {
+    return (
+      type === READY_FOR_QUERY ||
+      type === ERROR_RESPONSE ||
+      type === COMMAND_COMPLETE ||
+      type === PARAMETER_STATUS ||
+      type === NOTIFICATION_RESPONSE ||
+      (type === DATA_ROW && this.own.collects)
+    )
+  }
+
+  /** Looks at one message, of which `total` bytes are there (all where `mustBeWhole`), and says whether the user gets it. */
+  answer(type: number, buffer: Buffer, position: number, total: number): number {
+    const link = this.#link
+    const inJob = this.own.answeredNext
+    switch (type) {
+      case NOTIFICATION_RESPONSE:
+        return this.#notification(buffer, position, total)
+      case NOTICE_RESPONSE:
+        return link.user === null || inJob ? ANSWER.swallow : ANSWER.forward
+      case PARAMETER_STATUS:
+        return this.#parameterStatus(buffer, position, total, inJob)
+      case ERROR_RESPONSE:
+        return this.#errorResponse(buffer, position, total, inJob)
+      case READY_FOR_QUERY:
+        return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
+      case COMMAND_COMPLETE:
+        if (link.facts.hasServerRole && !inJob && answersSet(buffer, position + HEADER_LENGTH)) link.roleMayDiffer = true
+        if (link.channels !== null) link.channels.completed(buffer, position + HEADER_LENGTH, position + total)
+        if (link.statements !== null) this.#statementsTag(buffer, position + HEADER_LENGTH, position + total)
+        return link.ledger.answered(type, 0)
+      case DATA_ROW:
+        if (link.ledger.quiet) return ANSWER.violation
+        if (inJob && this.own.collects) this.own.collect(buffer, position, total)
+        return inJob ? ANSWER.swallow : ANSWER.forward
+      case COPY_IN_RESPONSE:
+        // what waits for the end of earlier requests may be the end of this COPY
+        this.wake = true
+        return link.ledger.answered(type, 0)
+      default:
+        return link.ledger.answered(type, 0)
+    }
+  }
+
+  /** In session mode the user listens itself; else only what `channels` says is its own. */
+  #notification(buffer: Buffer, position: number, total: number): number {
+    const { listener, user, channels, facts, sender } = this.#link
+    if (listener !== null) {
+      listener.heard(Buffer.from(buffer.subarray(position, position + total)))
+      return ANSWER.swallow
+    }
+    if (user === null) return ANSWER.swallow
+    if (channels !== null && !channels.passes(channelOf(buffer, position, position + total))) return ANSWER.swallow
+    if (senderOf(buffer, position) === facts.processId) setSender(buffer, position, sender)
+    return ANSWER.forward
+  }
+
+  /** SQL may drop or prepare statements too. */
+  #statementsTag(buffer: Buffer, start: number, end: number): void {
+    const link = this.#link
+    if (dropsStatements(buffer, start, end)) link.statements?.forgetAll()
+    // what pglease itself prepared is dropped by what follows
+    else if (link.ledger.head !== ASKED.inventedQuery && answersPrepare(buffer, start, end)) link.statements?.pin()
+  }
+
+  #parameterStatus(buffer: Buffer, position: number, total: number, inJob: boolean): number {
+    const link = this.#link
+    const parameter = parseParameterStatus(buffer, position + HEADER_LENGTH, position + total)
+    if (parameter === undefined) return ANSWER.violation
+    link.parameters.set(parameter[0], parameter[1])
+    link.facts.fit?.heard(parameter[0], parameter[1])
+    if (link.user === null || inJob) return ANSWER.swallow
+    link.user.parameterChanged(parameter[0], parameter[1])
+    return ANSWER.forward
+  }
+
+  #errorResponse(buffer: Buffer, position: number, total: number, inJob: boolean): number {
+    const link = this.#link
+    if (isFatal(buffer, position + HEADER_LENGTH, position + total)) {
+      this.fatal = parseFields(buffer, position + HEADER_LENGTH, position + total)
+      return ANSWER.swallow
+    }
+    if (inJob) {
+      this.own.failed(buffer, position + HEADER_LENGTH, position + total)
+      return link.ledger.answered(ERROR_RESPONSE, 0)
+    }
+    if (link.user === null && link.ledger.quiet) return ANSWER.swallow
+    if (link.facts.fit !== undefined) link.facts.fit.refused(parseFields(buffer, position + HEADER_LENGTH, position + total).sqlstate)
+    if (this.#isStalePlan(buffer, position + HEADER_LENGTH, position + total)) link.statements?.user?.planChanged()
+    const answer = link.ledger.answered(ERROR_RESPONSE, 0)
+    if (link.ledger.skipping) this.wake = true
+    if (!link.overdue || link.ledger.status !== STATUS_IDLE || link.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))
+      return answer
+    const held = HeldRefusal.of(buffer, position, position + total)
+    if (held === null) return answer
+    this.held = held
+    return ANSWER.swallow
+  }
+
+  /** "cached plan must not change result type", by its routine: the text may be translated; or the link lacks a retired statement. */
+  #isStalePlan(buffer: Buffer, start: number, end: number): boolean {
+    const { head } = this.#link.ledger
+    if (head !== ASKED.bindNamed && head !== ASKED.describeNamed) return false
+    const { sqlstate, routine } = parseFields(buffer, start, end)
+    return (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') || sqlstate === '26000'
+  }
+
+  #ready(buffer: Buffer, position: number): number {
+    const link = this.#link
+    const status = buffer[position + HEADER_LENGTH] as number
+    const answer = link.ledger.answered(READY_FOR_QUERY, status)
+    if (answer === ANSWER.violation) return answer
+    this.wake = true
+    if (answer === ANSWER.swallow) return answer
+    this.#meter.query()
+    if (status === STATUS_IDLE) this.#meter.transaction()
+    else if (link.user?.refusesBlocks === true) {
+      this.blockBegan = true
+      return ANSWER.violation
+    }
+    if (link.channels !== null && status === STATUS_IDLE && link.channels.ready(link.ledger.settled)) return ANSWER.swallow
+    if (this.held === null) return answer
+    this.held.end(buffer, position, position + 6)
+    // more was asked meanwhile: its answers must not overtake
+    return link.ledger.settled ? ANSWER.swallow : ANSWER.held
+  }
+}
