@@ -117,6 +117,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
     }
     const moves = new HostMoves(database.hosts, dns, open.timeoutMs)
     const statements = new StatementRegistry()
+    const statementsMeter = { pinned: () => counters.addPin(), planChanged: () => counters.addPlanChange() }
     // in session mode they are the client's own on its link
     const mostStatements = database.pool_mode === 'session' ? 0 : parts.settings.max_prepared_statements
     const budgets = limits.budgets(database)
@@ -134,7 +135,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
         const link = await openLink(open, credential)
         link.owner = pool
         if (database.pool_mode !== 'session') link.channels = new LinkChannels()
-        if (mostStatements > 0) link.useStatements(new LinkStatements(statements, mostStatements, () => counters.addPin()))
+        if (mostStatements > 0) link.useStatements(new LinkStatements(statements, mostStatements, statementsMeter))
         return link
       },
       longestRetryMs: mayFailOver(database) ? FAILOVER_RETRY_MS : undefined,

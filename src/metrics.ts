@@ -103,6 +103,7 @@ export class Metrics {
     this.#gauges()
     this.#databaseCounter('pglease_statement_pins_total', (database) => [[{}, database.pins]])
     this.#databaseCounter('pglease_notifications_total', (database) => [[{}, database.notifications]])
+    this.#databaseCounter('pglease_plan_changes_total', (database) => [[{}, database.planChanges]])
     this.#databaseCounter('pglease_queries_total', (database) => [[{}, database.queries]])
     this.#databaseCounter('pglease_transactions_total', (database) => [[{}, database.transactions]])
     this.#databaseCounter('pglease_bytes_total', (database) => [

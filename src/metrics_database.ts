@@ -41,11 +41,12 @@ export const BYTES_FROM_CLIENT = 2
 export const BYTES_TO_CLIENT = 3
 export const PINS = 4
 export const NOTIFICATIONS = 5
+export const PLAN_CHANGES = 6
 
 /** What the data path of one configured database counts. No method allocates; hot code may write `counters` itself. */
 export class DatabaseMetrics {
   readonly name: string
-  readonly counters = new Float64Array(6)
+  readonly counters = new Float64Array(7)
   readonly wait = new Durations()
   readonly transaction = new Durations()
   readonly query = new Durations()
@@ -68,6 +69,10 @@ export class DatabaseMetrics {
 
   addNotification(): void {
     this.counters[NOTIFICATIONS]! += 1
+  }
+
+  addPlanChange(): void {
+    this.counters[PLAN_CHANGES]! += 1
   }
 
   addBytesFromClient(bytes: number): void {
@@ -99,6 +104,10 @@ export class DatabaseMetrics {
 
   get notifications(): number {
     return this.counters[NOTIFICATIONS]!
+  }
+
+  get planChanges(): number {
+    return this.counters[PLAN_CHANGES]!
   }
 
   get queries(): number {

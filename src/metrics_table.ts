@@ -114,6 +114,14 @@ export const METRICS = {
     'A notification arrives on a channel to which a session listens.',
     'Nothing by itself. Each one costs PostgreSQL one delivery, whatever the number of sessions here.',
   ),
+  pglease_plan_changes_total: metric(
+    'counter',
+    'count',
+    ['database'],
+    'Errors 0A000 (`cached plan must not change result type`) that clients got.',
+    'A table changed, and a client used a statement that it had prepared before, and whose rows it would decode by the old description.',
+    'A few after each migration. Growing without one: some clients use statements by an old description again and again; they have to prepare them anew behind the error.',
+  ),
   pglease_queries_total: metric(
     'counter',
     'count',

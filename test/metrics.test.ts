@@ -89,6 +89,7 @@ test('counters whose labels are known start at 0', async () => {
     ['pglease_revocations_total', ['ok', 'denied', 'failed'].map((result) => ({ result }))],
     ['pglease_queries_total', [{ database: 'app' }]],
     ['pglease_statement_pins_total', [{ database: 'app' }]],
+    ['pglease_plan_changes_total', [{ database: 'app' }]],
     ['pglease_transactions_total', [{ database: 'app' }]],
     ['pglease_bytes_total', ['in', 'out'].map((direction) => ({ database: 'app', direction }))],
     ...['vault', 'later'].flatMap((name): [string, Record<string, string>[]][] => [

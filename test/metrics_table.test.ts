@@ -16,6 +16,7 @@ const PROMISED: Readonly<Record<string, readonly string[]>> = {
   pglease_listening_sessions: ['database'],
   pglease_listening_channels: ['database'],
   pglease_notifications_total: ['database'],
+  pglease_plan_changes_total: ['database'],
   pglease_queries_total: ['database'],
   pglease_bytes_total: ['database', 'direction'],
   pglease_client_errors_total: ['code'],

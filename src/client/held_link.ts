@@ -66,7 +66,7 @@ export class HeldLink {
     link.user = this.#user
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
-    this.#relay.named?.attach(link.statements)
+    this.#relay.named?.attach(link.statements, link.ledger)
     link.channels?.begin(channels)
     this.#relay.listens = channels !== null
     if (channels === null) link.sender = this.#parts.id

@@ -1,40 +1,30 @@
-// A session's named prepared statements: its names stand for statements of the pool, and each message goes out under the pool's name.
+// A session's named prepared statements: its names stand for statements of the pool, and what is sent changes names and links.
+import type { Preparation } from '../server/preparation.ts'
 import {
-  CLOSE_DUPLICATE,
   CLOSE_SPARE,
-  DUPLICATE,
   type LinkStatements,
-  PARSE_DUPLICATE,
   PARSE_SPARE,
   type Statement,
   type StatementRegistry,
   type StatementsUser,
 } from '../server/statements.ts'
 import { ASKED } from '../wire/asked.ts'
-import { HEADER_LENGTH, STATUS_FAILED } from '../wire/codes.ts'
-import { lengthAt } from '../wire/frame.ts'
+import { PARAMETER_DESCRIPTION } from '../wire/codes.ts'
 import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
-import { asIs, nameAt, rename } from './statement_names.ts'
-import { KEPT_LIMIT } from './unnamed.ts'
-
-/** What a message changes once the server has carried it out; own: of a name in `#ownNames`. */
-type Change = 'nothing' | 'use' | 'own' | 'name' | 'unname' | 'hold' | 'nameAndHold' | 'evict'
-
-interface Step {
-  change: Change
-  readonly name: string
-  readonly statement: Statement | null
-}
-
-const NOTHING: Step = { change: 'nothing', name: '', statement: null }
+import { type SessionStatement, type Step, stepBeside, stepOf } from './session_statement.ts'
 
 /**
  * Names and links are changed as soon as a message is sent, as if it succeeded: up to the next Sync the server skips whatever comes
  * behind a failure. What did fail is undone, the last first. Behind that Sync nothing is certain before the replies are there.
  */
 export class NamedStatements implements StatementsUser {
-  readonly #names = new Map<string, Statement>()
+  readonly out: Assembly
+  /** The link's; of the last link while there is none. */
+  ledger: Ledger
+  /** What waits until the server has described it. */
+  awaited: Preparation | null = null
+  readonly #names = new Map<string, SessionStatement>()
   /** Names that the server knows as the client says them: their texts are too long to be kept, and the link stays with the session. */
   readonly #ownNames = new Set<string>()
   /** Of the messages that are not answered, oldest first. */
@@ -44,10 +34,14 @@ export class NamedStatements implements StatementsUser {
   #registry: StatementRegistry | null = null
   /** How many of the steps change something. */
   #changing = 0
-  /** The step of each name's Bind and Describe, so that they allocate nothing. */
-  readonly #uses = new Map<string, Step>()
   /** What was sent and is past its Sync, or a Query, may yet change names or links. */
   #unsure = false
+
+  /** What is sent in front of the client's messages is put into `out`. */
+  constructor(out: Assembly, ledger: Ledger) {
+    this.out = out
+    this.ledger = ledger
+  }
 
   /** There are names, or what failed or is not answered yet may bring some back. */
   get any(): boolean {
@@ -55,42 +49,37 @@ export class NamedStatements implements StatementsUser {
   }
 
   has(name: string): boolean {
-    this.#undo()
+    this.undo()
     return this.#names.has(name)
+  }
+
+  get(name: string): SessionStatement | undefined {
+    return this.#names.get(name)
   }
 
   /** The Parse of the statement that `name` means. */
   textOf(name: string): Buffer | undefined {
-    return this.#names.get(name)?.parse
+    return this.#names.get(name)?.statement.parse
   }
 
-  /** SQL's DEALLOCATE of `name` is about to be forwarded and cannot fail. */
-  drop(name: string): void {
-    this.#undo()
-    this.#unname(name)
+  isOwn(name: string): boolean {
+    return this.#ownNames.has(name)
   }
 
-  /** The same where what went before may yet fail. The server gets a spare statement to deallocate. */
-  dropInBatch(ledger: Ledger, name: string, out: Assembly): void {
-    this.#undo()
-    const statement = this.#names.get(name) ?? null
-    this.#unname(name)
-    this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, CLOSE_SPARE, out)
-    this.#invent(ledger, ASKED.inventedParseNamed, { change: 'unname', name, statement }, PARSE_SPARE, out)
-  }
-
-  attach(link: LinkStatements | null): void {
-    this.#link = link
-    if (link === null) return
-    link.user = this
-    this.#registry = link.registry
+  attach(statements: LinkStatements | null, ledger: Ledger): void {
+    this.ledger = ledger
+    this.#link = statements
+    if (statements === null) return
+    statements.user = this
+    this.#registry = statements.registry
   }
 
   detach(): void {
-    this.#undo()
+    this.undo()
     if (this.#link !== null) this.#link.user = null
     this.#link = null
     this.#unsure = false
+    this.awaited = null
   }
 
   /** The link is gone: what it did not answer it has not done. */
@@ -105,7 +94,7 @@ export class NamedStatements implements StatementsUser {
   /** The session is over. */
   end(): void {
     this.reset()
-    for (const statement of this.#names.values()) this.#registry?.release(statement)
+    for (const { statement } of this.#names.values()) this.#registry?.release(statement)
     this.#names.clear()
   }
 
@@ -120,168 +109,134 @@ export class NamedStatements implements StatementsUser {
     return this.#unsure
   }
 
-  /**
-   * The message with a statement's name that begins at `position` is forwarded: what goes out in its place is put into `out`, and
-   * `ledger` is told. Answers from where on the message goes out as it is.
-   */
-  forward(link: LinkStatements, ledger: Ledger, kind: number, buffer: Buffer, position: number, out: Assembly): number {
-    this.#undo()
-    // the server ignores it, whatever its name
-    if (ledger.skipping || ledger.copyIn) return asIs(ledger, kind, position)
-    const nameStart = nameAt(buffer, position)
-    const nameEnd = buffer.indexOf(0, nameStart)
-    if (nameEnd < 0) return asIs(ledger, kind, position)
-    const name = buffer.toString('latin1', nameStart, nameEnd)
-    if (this.#ownNames.has(name)) return asIs(ledger, kind, position)
-    if (kind === ASKED.parse) return this.#parse(link, ledger, buffer, position, nameEnd, name, out)
-    const statement = this.#names.get(name)
-    if (kind === ASKED.close) return this.#close(ledger, kind, position, name, statement)
-    // the server says that there is none
-    if (statement === undefined) return asIs(ledger, kind, position)
-    if (link.has(statement)) link.touch(statement)
-    else if (!statement.retired) {
-      this.#makeRoom(link, ledger, out)
-      link.add(statement)
-      this.#invent(ledger, ASKED.inventedParseNamed, { change: 'hold', name, statement }, statement.parse, out)
-    }
-    this.#steps.push(this.#use(name, statement))
-    ledger.asked(kind === ASKED.bind ? ASKED.bindNamed : ASKED.describeNamed)
-    rename(buffer, position, nameStart, nameEnd, statement.name, out)
-    return nameEnd + 1
+  // What messages change, as they are sent.
+
+  /** A message of `kind` (an ASKED) is about to be forwarded. */
+  sent(kind: number, sent: Step): void {
+    this.#steps.push(sent)
+    if (sent.change !== 'use') this.#changing++
+    this.ledger.asked(kind)
   }
 
+  /** A message of ours in front of the client's, or in its place. */
+  invent(kind: number, invented: Step, message: Buffer): void {
+    this.sent(kind, invented)
+    this.out.addAll(message)
+  }
+
+  set(entry: SessionStatement): void {
+    this.#unname(entry.name)
+    this.#names.set(entry.name, entry)
+    this.#registry?.retain(entry.statement)
+  }
+
+  /** A Close of the statement is about to be forwarded. */
+  close(entry: SessionStatement): void {
+    this.#unname(entry.name)
+    this.sent(ASKED.closeNamed, stepOf('unname', entry))
+  }
+
+  /** A Parse of `name` is about to be forwarded that is too long to be kept. */
+  own(name: string): void {
+    this.#link?.pin()
+    this.#ownNames.add(name)
+    this.sent(ASKED.parseNamed, stepBeside('own', name))
+  }
+
+  /** The link closes `statement`. */
+  evict(statement: Statement): void {
+    const preparation = this.#link?.get(statement) ?? null
+    this.#link?.remove(statement)
+    this.invent(ASKED.inventedCloseNamed, stepBeside('evict', '', statement, preparation), statement.close)
+  }
+
+  /** SQL's DEALLOCATE of `name` is about to be forwarded and cannot fail. */
+  drop(name: string): void {
+    this.undo()
+    this.#unname(name)
+  }
+
+  /** The same where what went before may yet fail. The server gets a spare statement to deallocate. */
+  dropInBatch(name: string): void {
+    this.undo()
+    const entry = this.#names.get(name) ?? null
+    this.#unname(name)
+    this.invent(ASKED.inventedCloseNamed, stepBeside('nothing'), CLOSE_SPARE)
+    this.invent(ASKED.inventedParseNamed, entry === null ? stepBeside('nothing') : stepOf('unname', entry), PARSE_SPARE)
+  }
+
+  // What becomes of them.
+
   namedAnswered(succeeded: boolean): void {
-    const step = this.#steps.shift()
-    if (step === undefined || step.change === 'use') return
+    const answered = this.#steps.shift()
+    if (answered === undefined || answered.change === 'use') return
     this.#changing--
-    if (!succeeded) this.#failed.push(step)
-    if (this.#changing === 0 && succeeded) this.#undo()
+    if (!succeeded) this.#failed.push(answered)
+    if (this.#changing === 0 && succeeded) this.undo()
+  }
+
+  described(type: number, buffer: Buffer, start: number, end: number): boolean {
+    const [asked] = this.#steps
+    if (!asked?.statement || !asked.preparation) return false
+    asked.preparation.described(asked.statement, type, buffer, start, end)
+    return asked.preparation === this.awaited && type !== PARAMETER_DESCRIPTION
+  }
+
+  /** The client is told now: what it asks for next is prepared anew, and compared with what it knows. */
+  planChanged(): void {
+    const [refused] = this.#steps
+    if (!refused?.entry) return
+    refused.entry.latest = null
+    if (refused.change !== 'refuse') refused.entry.statement.refusals++
   }
 
   allForgotten(): void {
-    this.#undo()
+    this.undo()
     this.#link?.clear()
     this.#ownNames.clear()
     for (const name of [...this.#names.keys()]) this.#unname(name)
     // what was sent behind it is still to come
-    for (const step of this.#steps) this.#replay(step)
+    for (const sent of this.#steps) this.#replay(sent)
   }
 
-  /** This session has been told: its name means the successor from now on. Others that know the old description are told once too. */
-  planChanged(): void {
-    const step = this.#steps[0]
-    if (step?.change !== 'use' || step.statement === null || this.#registry === null) return
-    if (!step.statement.retired) this.#registry.retire(step.statement)
-    if (this.#names.get(step.name) === step.statement) this.#name(step.name, this.#registry.successor(step.statement))
-  }
-
-  #use(name: string, statement: Statement): Step {
-    let use = this.#uses.get(name)
-    if (use === undefined || use.statement !== statement) {
-      use = { change: 'use', name, statement }
-      this.#uses.set(name, use)
-    }
-    return use
-  }
-
-  #replay(step: Step): void {
-    const { change, name, statement } = step
+  #replay(sent: Step): void {
+    const { change, name, entry, statement, preparation } = sent
     if (change === 'own') {
       this.#ownNames.add(name)
       this.#link?.pin()
     }
-    if (statement === null) return
-    if (change === 'name' || change === 'nameAndHold') this.#name(name, statement)
-    if (change === 'hold' || change === 'nameAndHold') this.#link?.add(statement)
-    const gone = (change === 'evict' && !this.#link?.has(statement)) || (change === 'unname' && !this.#names.has(name))
-    if (gone) step.change = 'nothing'
-    else if (change === 'evict') this.#link?.remove(statement)
-    else if (change === 'unname') this.#unname(name)
-  }
-
-  #parse(link: LinkStatements, ledger: Ledger, buffer: Buffer, position: number, nameEnd: number, name: string, out: Assembly): number {
-    const end = position + 1 + lengthAt(buffer, position + 1)
-    if (this.#names.has(name)) return this.#refuseDuplicate(ledger, buffer, position, nameEnd, out)
-    if (end > buffer.length || end - position > KEPT_LIMIT) {
-      link.pin()
-      this.#ownNames.add(name)
-      this.#steps.push({ change: 'own', name, statement: null })
-      this.#changing++
-      return asIs(ledger, ASKED.parseNamed, position)
+    if (change === 'nameAndHold' && entry !== null) this.set(entry)
+    if (change === 'unname') {
+      if (this.#names.has(name)) this.#unname(name)
+      else sent.change = 'nothing'
     }
-    const statement = link.registry.find(buffer.subarray(nameEnd + 1, end))
-    const held = link.has(statement)
-    this.#name(name, statement)
-    if (held && ledger.owed === 0 && ledger.status !== STATUS_FAILED) {
-      link.touch(statement)
-      this.#invent(ledger, ASKED.parseHeld, { change: 'name', name, statement }, CLOSE_SPARE, out)
-      return end
+    if (statement === null || preparation === null) return
+    if (change === 'hold' || change === 'nameAndHold') this.#link?.add(statement, preparation)
+    if (change !== 'evict') return
+    if (this.#link?.get(statement) === undefined) sent.change = 'nothing'
+    else this.#link.remove(statement)
+  }
+
+  /** Takes back what failed. */
+  undo(): void {
+    for (let failed = this.#failed.pop(); failed !== undefined; failed = this.#failed.pop()) {
+      const { change, name, entry, statement, preparation, before } = failed
+      if (change === 'own') this.#ownNames.delete(name)
+      if (entry !== null && before !== null) entry.forget(before)
+      if (change === 'nameAndHold') this.#unname(name)
+      if (change === 'unname' && entry !== null) this.set(entry)
+      if (statement === null || preparation === null) continue
+      if (change === 'hold' || change === 'nameAndHold') this.#link?.remove(statement)
+      if (change === 'evict') this.#link?.add(statement, preparation)
+      // it is prepared, but nobody knows as what
+      if ((change === 'describe' || change === 'learn') && preparation.columns === null) preparation.stale = true
     }
-    // whether the server refuses it (in a failed transaction) only the server knows
-    if (held) this.#evict(link, ledger, statement, out)
-    else this.#makeRoom(link, ledger, out)
-    link.add(statement)
-    this.#invent(ledger, ASKED.parseNamed, { change: 'nameAndHold', name, statement }, statement.parse, out)
-    return end
-  }
-
-  /** Goes out under a name that the server knows by then, so that it is the server that refuses it, for whichever reason comes first. */
-  #refuseDuplicate(ledger: Ledger, buffer: Buffer, position: number, nameEnd: number, out: Assembly): number {
-    this.#invent(ledger, ASKED.inventedCloseNamed, NOTHING, CLOSE_DUPLICATE, out)
-    this.#invent(ledger, ASKED.inventedParseNamed, NOTHING, PARSE_DUPLICATE, out)
-    ledger.asked(ASKED.parse)
-    rename(buffer, position, position + HEADER_LENGTH, nameEnd, DUPLICATE, out)
-    return nameEnd + 1
-  }
-
-  /** Goes out as it is: the server has no statement of that name, and a Close of it succeeds all the same. */
-  #close(ledger: Ledger, kind: number, position: number, name: string, statement: Statement | undefined): number {
-    if (statement === undefined) return asIs(ledger, kind, position)
-    this.#unname(name)
-    this.#steps.push({ change: 'unname', name, statement })
-    this.#changing++
-    return asIs(ledger, ASKED.closeNamed, position)
-  }
-
-  #makeRoom(link: LinkStatements, ledger: Ledger, out: Assembly): void {
-    for (let oldest = link.surplus; oldest !== null; oldest = link.surplus) this.#evict(link, ledger, oldest, out)
-  }
-
-  #evict(link: LinkStatements, ledger: Ledger, statement: Statement, out: Assembly): void {
-    link.remove(statement)
-    this.#invent(ledger, ASKED.inventedCloseNamed, { change: 'evict', name: '', statement }, statement.close, out)
-  }
-
-  #invent(ledger: Ledger, kind: number, step: Step, message: Buffer, out: Assembly): void {
-    this.#steps.push(step)
-    this.#changing++
-    ledger.asked(kind)
-    out.addAll(message)
-  }
-
-  #name(name: string, statement: Statement): void {
-    this.#unname(name)
-    this.#names.set(name, statement)
-    this.#registry?.retain(statement)
   }
 
   #unname(name: string): void {
-    const statement = this.#names.get(name)
-    if (statement === undefined) return
+    const entry = this.#names.get(name)
+    if (entry === undefined) return
     this.#names.delete(name)
-    this.#uses.delete(name)
-    this.#registry?.release(statement)
-  }
-
-  #undo(): void {
-    for (let step = this.#failed.pop(); step !== undefined; step = this.#failed.pop()) {
-      const { change, name, statement } = step
-      if (change === 'own') this.#ownNames.delete(name)
-      if (statement === null) continue
-      if (change === 'name' || change === 'nameAndHold') this.#unname(name)
-      if (change === 'hold' || change === 'nameAndHold') this.#link?.remove(statement)
-      if (change === 'evict') this.#link?.add(statement)
-      if (change === 'unname') this.#name(name, statement)
-    }
+    this.#registry?.release(entry.statement)
   }
 }

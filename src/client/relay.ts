@@ -7,6 +7,7 @@ import { close } from '../wire/pgprotocol.ts'
 import { Assembly } from './assembly.ts'
 import { canDrop, DEALLOCATE_SPARE, droppedName, PARSE_DEALLOCATE, PREPARE_SPARE } from './deallocate.ts'
 import { NamedStatements } from './named.ts'
+import { forwardNamed, WAIT } from './named_messages.ts'
 import { endOfRequest, isDropped, isMessage, kindOf, NO_END, NOT_A_MESSAGE } from './requests.ts'
 import { usesName } from './statement_names.ts'
 import { canSeed, maySayUnlisten } from './unlisten.ts'
@@ -160,11 +161,7 @@ export class Relay {
       }
       const link = this.link
       if (link.ledger.owed > 0 && link.ledger.atBoundary && this.#mustHold(link, type)) return this.#hold(buffer, start, position)
-      if (this.listens && this.#needsSeed(link, kind, buffer, position)) {
-        this.#hold(buffer, start, position)
-        if (link.ledger.owed === 0) this.#host.seed(link)
-        return
-      }
+      if (this.listens && this.#waitsForSeed(link, kind, buffer, start, position)) return
       const { named } = this
       if (named?.any && (kind === ASKED.query || kind === ASKED.parseUnnamed)) {
         const name = droppedName(kind, buffer, position)
@@ -183,7 +180,10 @@ export class Relay {
         const session = named ?? this.#nameFirst(link)
         if (session.mustWait(link.ledger)) return this.#hold(buffer, start, position)
         this.#assembly.add(buffer, start, position)
-        start = session.forward(statements, link.ledger, kind, buffer, position, this.#assembly)
+        const from = forwardNamed(session, statements, kind, buffer, position)
+        start = Math.max(position, from)
+        if (from === WAIT.answers) return this.#hold(buffer, position, position)
+        if (from === WAIT.more) break
       } else if (kind === ASKED.parse && !this.#host.keepsLink) {
         this.#flush(buffer, start, position)
         return this.#host.refuse('named_statement_refused', 'use the unnamed statement, or simple queries')
@@ -204,7 +204,8 @@ export class Relay {
       position += total
       if (type === COPY_DATA) position = endOfRun(buffer, position, type, this.#maxMessageBytes)
       if (position > end) {
-        this.#startStreaming(position - end, false)
+        // what is not sent has no receiver for its rest either
+        this.#startStreaming(position - end, start > end)
         position = end
       }
     }
@@ -221,8 +222,13 @@ export class Relay {
     return !isDropped(type) && this.#host.mustYield(link)
   }
 
-  #needsSeed({ channels, ledger }: Link, kind: number, buffer: Buffer, position: number): boolean {
-    return channels?.seed === 'none' && canSeed(ledger) && maySayUnlisten(kind, buffer, position, this.named, this.unnamed)
+  /** The message may end what the session listens to: its channels are put on the link first. */
+  #waitsForSeed(link: Link, kind: number, buffer: Buffer, start: number, position: number): boolean {
+    const { channels, ledger } = link
+    if (channels?.seed !== 'none' || !canSeed(ledger) || !maySayUnlisten(kind, buffer, position, this.named, this.unnamed)) return false
+    this.#hold(buffer, start, position)
+    if (ledger.owed === 0) this.#host.seed(link)
+    return true
   }
 
   /** Forwards what comes before `position` and keeps the rest until `resume`. */
@@ -240,8 +246,8 @@ export class Relay {
   }
 
   #nameFirst(link: Link): NamedStatements {
-    const named = new NamedStatements()
-    named.attach(link.statements)
+    const named = new NamedStatements(this.#assembly, link.ledger)
+    named.attach(link.statements, link.ledger)
     this.named = named
     return named
   }
@@ -250,7 +256,7 @@ export class Relay {
   #drop(link: Link, named: NamedStatements, kind: number, name: string): void {
     const { ledger } = link
     if (kind === ASKED.query) {
-      if (ledger.batchOpen) named.dropInBatch(ledger, name, this.#assembly)
+      if (ledger.batchOpen) named.dropInBatch(name)
       else {
         named.drop(name)
         ledger.asked(ASKED.inventedQuery)
@@ -260,7 +266,7 @@ export class Relay {
       if (this.unnamed.careful) this.unnamed.before(ledger, kind, DEALLOCATE_SPARE, HEADER_LENGTH)
       this.#assembly.addAll(DEALLOCATE_SPARE)
     } else {
-      named.dropInBatch(ledger, name, this.#assembly)
+      named.dropInBatch(name)
       this.unnamed.parse(PARSE_DEALLOCATE, 0, PARSE_DEALLOCATE.length)
       this.#assembly.addAll(PARSE_DEALLOCATE)
     }

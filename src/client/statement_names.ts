@@ -1,10 +1,13 @@
 // The statement's name in a Parse, Bind, Describe or Close: whether there is one, where, and another in its place.
 import { ASKED } from '../wire/asked.ts'
-import { BIND, HEADER_LENGTH, PARSE } from '../wire/codes.ts'
+import { BIND, DESCRIBE, HEADER_LENGTH, PARSE } from '../wire/codes.ts'
 import { lengthAt } from '../wire/frame.ts'
 import type { Ledger } from '../wire/ledger.ts'
 import type { Assembly } from './assembly.ts'
 import { STATEMENT } from './unnamed.ts'
+
+/** In a Describe or Close. */
+const PORTAL = 0x50
 
 /** Whether a message of `kind` (an ASKED) names a statement other than the unnamed one. */
 export function usesName(kind: number, buffer: Buffer, body: number): boolean {
@@ -34,4 +37,25 @@ export function rename(buffer: Buffer, position: number, nameStart: number, name
   out.addHeader(buffer[position] as number, lengthAt(buffer, position + 1) + name.length - (nameEnd + 1 - nameStart))
   out.add(buffer, position + HEADER_LENGTH, nameStart)
   out.addAll(name)
+}
+
+/** What comes behind the message that ends at `end`; more: too little is there to tell. */
+export type Following = 'asks' | 'other' | 'more'
+
+/** Whether the Bind at `position` is followed by a Describe of its portal: the client decodes the rows by the answer. */
+export function followingDescribe(buffer: Buffer, position: number): Following {
+  const end = position + 1 + lengthAt(buffer, position + 1)
+  if (end > buffer.length) return 'other'
+  const portal = position + HEADER_LENGTH
+  return describesNext(buffer, end, PORTAL, portal, buffer.indexOf(0, portal) + 1)
+}
+
+/** Whether a Describe of `type` follows at `at`, whose name is the one from `nameStart` to behind its zero at `nameEnd`. */
+export function describesNext(buffer: Buffer, at: number, type: number, nameStart: number, nameEnd: number): Following {
+  if (at >= buffer.length) return 'more'
+  if (buffer[at] !== DESCRIBE) return 'other'
+  const name = at + HEADER_LENGTH + 1
+  const end = name + nameEnd - nameStart
+  if (end > buffer.length) return 'more'
+  return buffer[name - 1] === type && buffer.compare(buffer, nameStart, nameEnd, name, end) === 0 ? 'asks' : 'other'
 }

@@ -1,13 +1,13 @@
 // One logged-in server connection: frames the server's bytes, keeps its ledger and parameters, and forwards to its user.
 import type { CloseReason } from '../errors.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
-import { COPY_DATA, DATA_ROW, ERROR_RESPONSE, HEADER_LENGTH, PARSE_COMPLETE } from '../wire/codes.ts'
+import { COPY_DATA, DATA_ROW, ERROR_RESPONSE, HEADER_LENGTH, PARAMETER_DESCRIPTION, ROW_DESCRIPTION } from '../wire/codes.ts'
 import { endOfRun, lengthAt } from '../wire/frame.ts'
 import { Ledger } from '../wire/ledger.ts'
 import { ANSWER } from '../wire/ledger_listener.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import { terminate } from '../wire/pgprotocol.ts'
-import { type ReplyFields, readyForQuery } from '../wire/reply.ts'
+import { PLAN_CHANGED, type ReplyFields, readyForQuery } from '../wire/reply.ts'
 import { ROLE_GONE, ROLE_TEST } from './held_refusal.ts'
 import type { LinkChannels } from './link_channels.ts'
 import type { LinkFacts } from './link_facts.ts'
@@ -18,6 +18,8 @@ import type { LinkStatements } from './statements.ts'
 
 /** Messages that are looked into wait for their end, up to here. Of a longer ErrorResponse the begin says enough. */
 const WHOLE_LIMIT = 64 * 1024
+/** The same for descriptions: a statement may have 65,535 parameters, whose types are four bytes each. */
+const DESCRIPTION_LIMIT = 512 * 1024
 /** How long a closed link may take to be closed by the server too. */
 const LINGER_MS = 5000
 /** PostgreSQL's lengths are signed. */
@@ -112,7 +114,7 @@ export class Link implements TransportHandler {
 
   /** The query of our own that runs, for its timeout; null while a slow client keeps the server from being read. */
   get ownQuery(): object | null {
-    return this.#paused ? null : this.#job
+    return this.#paused ? null : this.#replies.own.running
   }
 
   /**
@@ -184,7 +186,7 @@ export class Link implements TransportHandler {
       if (total < HEADER_LENGTH || total > LONGEST) return this.#violation(buffer, run, position)
       const available = end - position
       if (available < total && replies.mustBeWhole(type)) {
-        if (available < WHOLE_LIMIT) break
+        if (available < (type === ROW_DESCRIPTION || type === PARAMETER_DESCRIPTION ? DESCRIPTION_LIMIT : WHOLE_LIMIT)) break
         if (type !== ERROR_RESPONSE) return this.#violation(buffer, run, position)
       }
       const answer = replies.answer(type, buffer, position, Math.min(total, available))
@@ -193,18 +195,18 @@ export class Link implements TransportHandler {
         this.#forward(buffer, run, position)
         return this.#lose('server_fatal')
       }
-      if (answer === ANSWER.parseComplete) buffer[position] = PARSE_COMPLETE
       let next = position + Math.min(total, available)
       if ((type === DATA_ROW && !replies.own.collects) || type === COPY_DATA) next = endOfRun(buffer, next, type)
-      if (answer === ANSWER.swallow || answer === ANSWER.held) {
+      if (answer !== ANSWER.forward) {
         this.#forward(buffer, run, position)
         run = next
         if (answer === ANSWER.held) this.#forwardHeld()
+        else if (answer === ANSWER.refused) this.#forward(PLAN_CHANGED, 0, PLAN_CHANGED.length)
       }
       position = next
       if (total > available) {
         this.#streaming = total - available
-        this.#streamForwarded = answer !== ANSWER.swallow && this.user !== null
+        this.#streamForwarded = answer === ANSWER.forward && this.user !== null
       }
     }
     this.#forward(buffer, run, position)

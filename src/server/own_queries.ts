@@ -19,6 +19,11 @@ export class OwnQueries {
     this.#ledger = ledger
   }
 
+  /** Stands for the query that runs: another one is another object. */
+  get running(): object | null {
+    return this.#done
+  }
+
   /** The next reply answers the query that runs. */
   get answeredNext(): boolean {
     return this.#done !== null && this.#ledger.head === ASKED.inventedQuery

@@ -1,15 +1,18 @@
 // Looks at each reply of a server and says what becomes of it: who is told, what is counted, whether the user gets it.
-import { ASKED } from '../wire/asked.ts'
+import { ASKED, describesNamed } from '../wire/asked.ts'
 import {
   COMMAND_COMPLETE,
   COPY_IN_RESPONSE,
   DATA_ROW,
   ERROR_RESPONSE,
   HEADER_LENGTH,
+  NO_DATA,
   NOTICE_RESPONSE,
   NOTIFICATION_RESPONSE,
+  PARAMETER_DESCRIPTION,
   PARAMETER_STATUS,
   READY_FOR_QUERY,
+  ROW_DESCRIPTION,
   STATUS_IDLE,
 } from '../wire/codes.ts'
 import { lengthAt } from '../wire/frame.ts'
@@ -25,6 +28,8 @@ import type { LinkMeter, NotificationListener } from './link_owner.ts'
 import type { LinkUser } from './link_user.ts'
 import { OwnQueries } from './own_queries.ts'
 import type { LinkStatements } from './statements.ts'
+
+const NO_SUCH_STATEMENT = '26000'
 
 /** What is looked at of the link. */
 export interface RepliesLink {
@@ -67,7 +72,8 @@ export class Replies {
       type === COMMAND_COMPLETE ||
       type === PARAMETER_STATUS ||
       type === NOTIFICATION_RESPONSE ||
-      (type === DATA_ROW && this.own.collects)
+      (type === DATA_ROW && this.own.collects) ||
+      ((type === ROW_DESCRIPTION || type === PARAMETER_DESCRIPTION) && describesNamed(this.#link.ledger.head))
     )
   }
 
@@ -99,6 +105,11 @@ export class Replies {
         // what waits for the end of earlier requests may be the end of this COPY
         this.wake = true
         return link.ledger.answered(type, 0)
+      case PARAMETER_DESCRIPTION:
+      case ROW_DESCRIPTION:
+      case NO_DATA:
+        if (describesNamed(link.ledger.head)) this.#described(type, buffer, position + HEADER_LENGTH, position + total)
+        return link.ledger.answered(type, 0)
       default:
         return link.ledger.answered(type, 0)
     }
@@ -115,6 +126,10 @@ export class Replies {
     if (channels !== null && !channels.passes(channelOf(buffer, position, position + total))) return ANSWER.swallow
     if (senderOf(buffer, position) === facts.processId) setSender(buffer, position, sender)
     return ANSWER.forward
+  }
+
+  #described(type: number, buffer: Buffer, start: number, end: number): void {
+    if (this.#link.statements?.user?.described(type, buffer, start, end)) this.wake = true
   }
 
   /** SQL may drop or prepare statements too. */
@@ -148,9 +163,10 @@ export class Replies {
     }
     if (link.user === null && link.ledger.quiet) return ANSWER.swallow
     if (link.facts.fit !== undefined) link.facts.fit.refused(parseFields(buffer, position + HEADER_LENGTH, position + total).sqlstate)
-    if (this.#isStalePlan(buffer, position + HEADER_LENGTH, position + total)) link.statements?.user?.planChanged()
+    const refused = this.#planChanged(buffer, position + HEADER_LENGTH, position + total)
     const answer = link.ledger.answered(ERROR_RESPONSE, 0)
-    if (link.ledger.skipping) this.wake = true
+    if (link.ledger.skipping || link.ledger.lost) this.wake = true
+    if (refused) return ANSWER.refused
     if (!link.overdue || link.ledger.status !== STATUS_IDLE || link.ledger.owed !== 1 || total <= lengthAt(buffer, position + 1))
       return answer
     const held = HeldRefusal.of(buffer, position, position + total)
@@ -159,12 +175,17 @@ export class Replies {
     return ANSWER.swallow
   }
 
-  /** "cached plan must not change result type", by its routine: the text may be translated; or the link lacks a retired statement. */
-  #isStalePlan(buffer: Buffer, start: number, end: number): boolean {
+  /**
+   * Of "cached plan must not change result type", found by its routine since the text may be translated, the session is told. True: the
+   * server refused what was sent in place of a Bind, which means the same.
+   */
+  #planChanged(buffer: Buffer, start: number, end: number): boolean {
     const { head } = this.#link.ledger
-    if (head !== ASKED.bindNamed && head !== ASKED.describeNamed) return false
+    if (head < ASKED.bindNamed) return false
     const { sqlstate, routine } = parseFields(buffer, start, end)
-    return (sqlstate === '0A000' && routine === 'RevalidateCachedQuery') || sqlstate === '26000'
+    const refused = head === ASKED.refusedNamed && sqlstate === NO_SUCH_STATEMENT
+    if (refused || (sqlstate === '0A000' && routine === 'RevalidateCachedQuery')) this.#link.statements?.planChanged()
+    return refused
   }
 
   #ready(buffer: Buffer, position: number): number {

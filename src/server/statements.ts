@@ -1,7 +1,8 @@
 // Named prepared statements under pglease's own names: one per text and parameter types in a pool, and those that a link holds.
 import { HEADER_LENGTH, PARSE } from '../wire/codes.ts'
 import type { NamedListener } from '../wire/ledger_listener.ts'
-import { close } from '../wire/pgprotocol.ts'
+import { close, describe } from '../wire/pgprotocol.ts'
+import type { Descriptions, Preparation } from './preparation.ts'
 
 const PREFIX = 'PGLEASE_'
 /** Never the name of a statement: their numbers begin with 1. */
@@ -22,6 +23,8 @@ const EMPTY_TEXT = Buffer.from([0, 0, 0])
 
 const closeNamed = (name: string): Buffer => close('S', name)
 export const CLOSE_SPARE = closeNamed(SPARE_NAME)
+/** Never the name of a statement either: the server refuses it with 26000, and its log says why it was asked. */
+export const DESCRIBE_STALE = describe('S', `${PREFIX}result_type_changed`)
 export const PARSE_SPARE = parseMessage(SPARE, EMPTY_TEXT)
 
 /** What a client parses under a name that it has already goes out under this one, of an empty query: the error tells the name. */
@@ -33,14 +36,17 @@ export const CLOSE_DUPLICATE = closeNamed(DUPLICATE_NAME)
 export const PARSE_DUPLICATE = parseMessage(DUPLICATE, EMPTY_TEXT)
 
 /** One text with its parameter types, shared by the sessions and links of a pool. */
-export class Statement {
+export class Statement implements Descriptions {
   readonly key: string
   /** On the server, with its zero. */
   readonly name: Buffer
   readonly parse: Buffer
   readonly close: Buffer
-  /** A plan of it no longer fits what it was described as: who asks for the text from now on gets another statement. */
-  retired = false
+  readonly describe: Buffer
+  /** How often PostgreSQL refused a plan of it: what was prepared before is prepared again, on every link. */
+  refusals = 0
+  parameters: string | null = null
+  columns: string | null = null
   /** How many names of sessions and how many links have it. */
   users = 0
 
@@ -49,6 +55,7 @@ export class Statement {
     this.name = Buffer.from(`${PREFIX}${number}\0`)
     this.parse = parseMessage(this.name, rest)
     this.close = closeNamed(`${PREFIX}${number}`)
+    this.describe = describe('S', `${PREFIX}${number}`)
   }
 }
 
@@ -72,17 +79,6 @@ export class StatementRegistry {
     return statement
   }
 
-  /** See `Statement.retired`. */
-  retire(statement: Statement): void {
-    statement.retired = true
-    if (this.#byKey.get(statement.key) === statement) this.#byKey.delete(statement.key)
-  }
-
-  /** The one that took the place of a retired statement. */
-  successor({ name, parse }: Statement): Statement {
-    return this.find(parse.subarray(HEADER_LENGTH + name.length))
-  }
-
   retain(statement: Statement): void {
     statement.users++
   }
@@ -97,7 +93,20 @@ export class StatementRegistry {
 export interface StatementsUser extends NamedListener {
   /** The server forgot all prepared statements: the link is to be cleared, but for what was sent behind. */
   allForgotten(): void
-  /** The oldest message of a named statement fails: the plan's result type is not what it was described as, or there is none any more. */
+  /** The oldest message of a named statement fails: the plan's result type is not what it was described as. */
+  planChanged(): void
+  /**
+   * The server describes the statement of the oldest: ParameterDescription, RowDescription or NoData, with its body between `start`
+   * and `end`. True = what is held waits for it.
+   */
+  described(type: number, buffer: Buffer, start: number, end: number): boolean
+}
+
+/** What counts. */
+export interface StatementsMeter {
+  /** A link has to stay with its session. */
+  pinned(): void
+  /** A client is told that the result of its statement has changed. */
   planChanged(): void
 }
 
@@ -105,20 +114,20 @@ export interface StatementsUser extends NamedListener {
 export class LinkStatements implements NamedListener {
   readonly registry: StatementRegistry
   readonly #most: number
-  readonly #held = new Set<Statement>()
+  readonly #held = new Map<Statement, Preparation>()
   #newest: Statement | null = null
   user: StatementsUser | null = null
   /** There are statements under other names (SQL's PREPARE, a text too long to be kept): the link stays with its session. */
   pinned = false
   /** Its session has been asked about that. */
   pinNoted = false
-  readonly #onPin: () => void
+  readonly #meter: StatementsMeter
 
-  /** `most`: max_prepared_statements, above 0. `onPin` counts. */
-  constructor(registry: StatementRegistry, most: number, onPin: () => void) {
+  /** `most`: max_prepared_statements, above 0. */
+  constructor(registry: StatementRegistry, most: number, meter: StatementsMeter) {
     this.registry = registry
     this.#most = most
-    this.#onPin = onPin
+    this.#meter = meter
   }
 
   /** The link has to stay with its session. */
@@ -126,35 +135,37 @@ export class LinkStatements implements NamedListener {
     if (this.pinned) return
     this.pinned = true
     this.pinNoted = false
-    this.#onPin()
+    this.#meter.pinned()
   }
 
   get size(): number {
     return this.#held.size
   }
 
-  has(statement: Statement): boolean {
-    return this.#held.has(statement)
+  get(statement: Statement): Preparation | undefined {
+    return this.#held.get(statement)
   }
 
   /** It is used now. */
   touch(statement: Statement): void {
     if (statement === this.#newest) return
+    const preparation = this.#held.get(statement)
+    if (preparation === undefined) return
     this.#held.delete(statement)
-    this.#held.add(statement)
+    this.#held.set(statement, preparation)
     this.#newest = statement
   }
 
   /** The one to be closed before another is prepared; null while there is room. */
   get surplus(): Statement | null {
     if (this.#held.size < this.#most) return null
-    for (const oldest of this.#held) return oldest
+    for (const oldest of this.#held.keys()) return oldest
     return null
   }
 
-  add(statement: Statement): void {
+  add(statement: Statement, preparation: Preparation): void {
     if (!this.#held.has(statement)) this.registry.retain(statement)
-    this.#held.add(statement)
+    this.#held.set(statement, preparation)
     this.#newest = statement
   }
 
@@ -168,6 +179,11 @@ export class LinkStatements implements NamedListener {
     this.user?.namedAnswered(succeeded)
   }
 
+  planChanged(): void {
+    this.#meter.planChanged()
+    this.user?.planChanged()
+  }
+
   /** The server dropped all (DEALLOCATE ALL, DISCARD ALL). */
   forgetAll(): void {
     this.pinned = false
@@ -178,7 +194,7 @@ export class LinkStatements implements NamedListener {
   /** The link is over, or the server dropped all. */
   clear(): void {
     this.pinned = false
-    for (const statement of this.#held) this.registry.release(statement)
+    for (const statement of this.#held.keys()) this.registry.release(statement)
     this.#held.clear()
     this.#newest = null
   }

@@ -20,17 +20,21 @@ export const ASKED = {
   inventedQuery: 14,
   // of named statements, whose outcome the listener hears, in order
   parseNamed: 15,
-  /** The server holds the statement: it is sent a Close without effect instead, whose CloseComplete becomes the ParseComplete. */
-  parseHeld: 16,
-  closeNamed: 17,
-  inventedParseNamed: 18,
-  inventedCloseNamed: 19,
-  bindNamed: 20,
-  describeNamed: 21,
+  closeNamed: 16,
+  inventedParseNamed: 17,
+  inventedCloseNamed: 18,
+  bindNamed: 19,
+  describeNamed: 20,
+  inventedDescribeNamed: 21,
+  /** In place of a Bind: a message that fails, whose error becomes "cached plan must not change result type". */
+  refusedNamed: 22,
 } as const
 
 /** A request of its own, outside of any batch: it ends with a ReadyForQuery. */
 export const isWhole = (kind: number): boolean => kind === ASKED.query || kind === ASKED.functionCall || kind === ASKED.inventedQuery
+
+/** It is answered by the description of a named statement. */
+export const describesNamed = (kind: number): boolean => kind === ASKED.describeNamed || kind === ASKED.inventedDescribeNamed
 
 /** The listener hears what became of it. */
 export const isNamed = (kind: number): boolean => kind >= ASKED.parseNamed
@@ -48,5 +52,5 @@ const COMPLETIONS = Uint8Array.from({ length: KINDS })
 for (const kind of [ASKED.parse, ASKED.parseUnnamed, ASKED.inventedParse, ASKED.parseNamed, ASKED.inventedParseNamed])
   COMPLETIONS[kind] = PARSE_COMPLETE
 for (const kind of [ASKED.bind, ASKED.bindNamed]) COMPLETIONS[kind] = BIND_COMPLETE
-for (const kind of [ASKED.close, ASKED.closeUnnamed, ASKED.inventedClose, ASKED.parseHeld, ASKED.closeNamed, ASKED.inventedCloseNamed])
+for (const kind of [ASKED.close, ASKED.closeUnnamed, ASKED.inventedClose, ASKED.closeNamed, ASKED.inventedCloseNamed])
   COMPLETIONS[kind] = CLOSE_COMPLETE

@@ -1,5 +1,5 @@
 // Keeps what a server still owes for the messages it was sent, so that a link is released only when everything is answered.
-import { ASKED, completion, isInvented, isNamed, isWhole } from './asked.ts'
+import { ASKED, completion, describesNamed, isInvented, isNamed, isWhole } from './asked.ts'
 import {
   BIND_COMPLETE,
   CLOSE_COMPLETE,
@@ -81,6 +81,11 @@ export class Ledger {
   /** More ReadyForQuery than asked for may come. */
   get inDoubt(): boolean {
     return this.#doubt !== DOUBT.none
+  }
+
+  /** Nobody can tell any more which message an answer belongs to. */
+  get lost(): boolean {
+    return this.#doubt === DOUBT.lost
   }
 
   /** Settled or not, the link must not serve another session before an empty query of ours was answered. */
@@ -173,15 +178,15 @@ export class Ledger {
       if (type === ROW_DESCRIPTION || type === NO_DATA) this.#pop()
       return ANSWER.forward
     }
-    if (head === ASKED.describeNamed) {
-      return type === ROW_DESCRIPTION || type === NO_DATA ? this.#namedComplete(ANSWER.forward) : ANSWER.forward
+    if (describesNamed(head)) {
+      return type === ROW_DESCRIPTION || type === NO_DATA ? this.#namedComplete(answerTo(head)) : answerTo(head)
     }
     return head === ASKED.inventedQuery ? ANSWER.swallow : ANSWER.violation
   }
 
   #complete(head: number, type: number): number {
     if (completion(head) !== type) return ANSWER.violation
-    if (isNamed(head)) return this.#namedComplete(head === ASKED.parseHeld ? ANSWER.parseComplete : answerTo(head))
+    if (isNamed(head)) return this.#namedComplete(answerTo(head))
     this.#pop()
     if (head === ASKED.parseUnnamed || head === ASKED.inventedParse) this.listener?.unnamedParsed(head)
     else if (head === ASKED.closeUnnamed || head === ASKED.inventedClose) this.listener?.unnamedEnded(head, true)

@@ -1,9 +1,10 @@
 // What the ledger tells: what becomes of each answer, and to whom it matters.
 
 /**
- * What becomes of an answer, for the one who forwards; parseComplete: it is forwarded as a ParseComplete; held: it was
- * kept, and what is kept is due. */
-export const ANSWER = { forward: 0, swallow: 1, violation: 2, parseComplete: 3, held: 4 } as const
+ * What becomes of an answer, for the one who forwards. held: it was kept, and what is kept is due; refused: the user gets "cached plan
+ * must not change result type" in its place.
+ */
+export const ANSWER = { forward: 0, swallow: 1, violation: 2, held: 3, refused: 4 } as const
 
 /** Hears of what changes the unnamed statement on the server (PostgreSQL protocol, "Extended Query"). */
 export interface LedgerListener {

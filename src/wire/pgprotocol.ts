@@ -54,6 +54,11 @@ export const parse = (name: string, text: string): Buffer =>
 /** Close of a statement (`S`) or portal (`P`). Throws NulByteError. */
 export const close = (type: 'S' | 'P', name: string): Buffer => serialize.close({ type, name: refuseNul('the name', name) })
 
+/** Describe of a prepared statement or a portal. Throws NulByteError. */
+export const describe = (type: 'S' | 'P', name: string): Buffer => serialize.describe({ type, name: refuseNul('the name', name) })
+
+export const flush = (): Buffer => serialize.flush()
+
 export const sync = (): Buffer => serialize.sync()
 
 export const terminate = (): Buffer => serialize.end()

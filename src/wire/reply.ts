@@ -54,6 +54,13 @@ function fields(type: number, severity: string, text: ReplyText): Buffer {
   return cstrings(type, list, '\0')
 }
 
+/** As PostgreSQL words it (plancache.c); drivers know it by its routine or its text, and prepare again. */
+export const PLAN_CHANGED = cstrings(
+  ERROR_RESPONSE,
+  ['SERROR', 'VERROR', 'C0A000', 'Mcached plan must not change result type', 'Fplancache.c', 'RRevalidateCachedQuery'],
+  '\0',
+)
+
 /** ErrorResponse. After FATAL the connection has to be closed. */
 export const errorResponse = (error: ErrorReply): Buffer => fields(ERROR_RESPONSE, error.severity, error)
 

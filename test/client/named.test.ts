@@ -121,17 +121,24 @@ test('messages with a name arrive under the pool’s, however they are cut, and 
   }
 })
 
-test('a Parse of what the link holds costs the server a Close, whose answer becomes the ParseComplete, at every split', async () => {
-  for (const chunks of arrivals(reply('3 2 D C Z'))) {
+test('a Parse of what the link holds is a Parse all the same, described for pglease alone, at every split', async () => {
+  for (const chunks of arrivals(reply('3 1 t T 2 D C Z'))) {
     const world = await SessionWorld.ready({}, 10)
     const [first, second] = [world.client(), world.client()]
     first.send(parse('a', 'SELECT 1'), sync())
-    world.answer(0, reply('1 Z'))
+    world.answer(0, reply('1 t n Z'))
     world.backend().transport.take()
     second.send(parse('b', 'SELECT 1'), bind('', 'b'), execute(), sync())
     assert.deepEqual(
       world.backend().transport.take(),
-      Buffer.concat([closeStatement('PGLEASE_0'), bind('', 'PGLEASE_1'), execute(), sync()]),
+      Buffer.concat([
+        closeStatement('PGLEASE_1'),
+        parse('PGLEASE_1', 'SELECT 1'),
+        describeStatement('PGLEASE_1'),
+        bind('', 'PGLEASE_1'),
+        execute(),
+        sync(),
+      ]),
     )
     for (const chunk of chunks) world.backend().link.data(chunk)
     assert.equal(second.transport.letters(), '12DCZ')
@@ -144,7 +151,7 @@ test('a Bind longer than what is kept streams under the pool’s name', async ()
   const client = world.client()
   const value = 'x'.repeat(300_000)
   client.send(parse('a', 'SELECT $1'), sync())
-  world.answer(0, reply('1 Z'))
+  world.answer(0, reply('1 t n Z'))
   world.backend().transport.take()
   const bytes = Buffer.concat([bind('', 'a', [value]), execute(), sync()])
   for (let at = 0; at < bytes.length; at += 50_000) client.session.data(bytes.subarray(at, at + 50_000))
@@ -155,7 +162,7 @@ test('a link that dies owes nothing more: what it did not confirm is not there',
   const world = await SessionWorld.ready({ pool_size: 1 }, 10)
   const client = world.client()
   client.send(parse('a', 'SELECT 1'), sync())
-  world.answer(0, reply('1 Z'))
+  world.answer(0, reply('1 t n Z'))
   client.send(parse('b', 'SELECT 2'), sync())
   world.backend().link.close({ kind: 'closed' } as never)
   client.transport.take()
@@ -165,6 +172,14 @@ test('a link that dies owes nothing more: what it did not confirm is not there',
   const sent = world.backends.at(-1)?.transport.take() ?? assert.fail()
   assert.deepEqual(
     sent,
-    Buffer.concat([parse('PGLEASE_1', 'SELECT 1'), bind('', 'PGLEASE_1'), execute(), bind('', 'b'), execute(), sync()]),
+    Buffer.concat([
+      parse('PGLEASE_1', 'SELECT 1'),
+      describeStatement('PGLEASE_1'),
+      bind('', 'PGLEASE_1'),
+      execute(),
+      bind('', 'b'),
+      execute(),
+      sync(),
+    ]),
   )
 })

@@ -19,6 +19,8 @@ export interface Driver {
   build?(source: string, target: string): Promise<void>
   /** The command that runs the cases; the mode is appended. */
   command(source: string, target: string): readonly string[]
+  /** The command of its sessions that keep statements while the schema changes; seconds and sessions are appended. */
+  plans?(source: string, target: string): readonly string[]
   env?(target: string): Record<string, string>
 }
 
@@ -80,8 +82,10 @@ const shell = (name: string, program: string): Driver => ({
   command: (source) => ['sh', join(source, program)],
 })
 
+const java = (target: string, main: string) => ['java', '-cp', `${target}:${join(target, `postgresql-${PGJDBC}.jar`)}`, main]
+
 export const DRIVERS: readonly Driver[] = [
-  python('psycopg 3', 'psycopg_cases.py'),
+  { ...python('psycopg 3', 'psycopg_cases.py'), plans: (source) => ['python3', join(source, 'psycopg_plans.py')] },
   python('asyncpg', 'asyncpg_cases.py'),
   {
     name: 'pgx',
@@ -89,6 +93,7 @@ export const DRIVERS: readonly Driver[] = [
     tools: ['go'],
     build: (source, target) => build(['go', 'build', '-mod=readonly', '-o', join(target, 'cases'), '.'], source),
     command: (_source, target) => [join(target, 'cases')],
+    plans: (_source, target) => [join(target, 'cases'), 'plans'],
   },
   {
     name: 'pgJDBC',
@@ -98,9 +103,10 @@ export const DRIVERS: readonly Driver[] = [
       const copy = 'org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy'
       const artifact = `-Dartifact=org.postgresql:postgresql:${PGJDBC}`
       await build(['mvn', '-q', '-B', copy, artifact, `-DoutputDirectory=${target}`], target)
-      await build(['javac', '-cp', join(target, `postgresql-${PGJDBC}.jar`), '-d', target, 'Cases.java'], source)
+      await build(['javac', '-cp', join(target, `postgresql-${PGJDBC}.jar`), '-d', target, 'Cases.java', 'Plans.java'], source)
     },
-    command: (_source, target) => ['java', '-cp', `${target}:${join(target, `postgresql-${PGJDBC}.jar`)}`, 'Cases'],
+    command: (_source, target) => java(target, 'Cases'),
+    plans: (_source, target) => java(target, 'Plans'),
   },
   {
     name: 'tokio-postgres',
@@ -186,18 +192,48 @@ export function readRun({ code, output }: Pick<RunResult, 'code' | 'output'>): D
   return { version, server, cases, code, output }
 }
 
+const environment = (driver: Driver, target: string, to: DriverTarget) => ({
+  PGHOST: to.host,
+  PGPORT: String(to.port),
+  PGDATABASE: to.database,
+  PGUSER: to.user,
+  PGPASSWORD: to.password,
+  PGSSLMODE: 'disable',
+  ...driver.env?.(target),
+})
+
 /** Runs the driver's cases. Its program is installed and built when it wasn't before. */
 export async function runDriver(driver: Driver, to: DriverTarget, mode: DriverMode): Promise<DriverRun> {
   const source = join(repository, 'test/drivers', driver.folder)
   const target = await built(driver, source)
-  const connection = {
-    PGHOST: to.host,
-    PGPORT: String(to.port),
-    PGDATABASE: to.database,
-    PGUSER: to.user,
-    PGPASSWORD: to.password,
-    PGSSLMODE: 'disable',
-  }
-  const env = { ...connection, ...driver.env?.(target) }
+  const env = environment(driver, target, to)
   return readRun(await run([...driver.command(source, target), mode], { env, output: 'collect', timeoutMs: RUN_MS }))
+}
+
+/** What a driver's sessions saw while the schema changed. */
+export interface PlansTally {
+  rows: number
+  /** Sessions that began meanwhile, and those of them that did all in one transaction. */
+  fresh: number
+  inBlocks: number
+  /** 0A000, of a fresh session without a change since it prepared, and of one that was told already, without a change since. */
+  refused: number
+  refusedFresh: number
+  refusedAgain: number
+  /** Rows that were not decoded as what they are, and sessions that failed otherwise: the first five. */
+  wrong: string[]
+  failed: string[]
+}
+
+/** Runs `sessions` sessions of a driver that has `plans` for so long, and new ones all the time. */
+export async function runPlans(driver: Driver, to: DriverTarget, seconds: number, sessions: number): Promise<PlansTally> {
+  const source = join(repository, 'test/drivers', driver.folder)
+  const target = await built(driver, source)
+  const command = driver.plans?.(source, target) ?? []
+  const env = environment(driver, target, to)
+  const timeoutMs = seconds * 1000 + RUN_MS
+  const { code, output } = await run([...command, String(seconds), String(sessions)], { env, output: 'collect', timeoutMs })
+  const tally = output.split('\n').find((line) => line.startsWith('{'))
+  if (code !== 0 || tally === undefined) throw new Error(`${driver.name} ended with ${code}: ${output.slice(-2000)}`)
+  return JSON.parse(tally) as PlansTally
 }

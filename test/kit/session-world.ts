@@ -14,7 +14,7 @@ import { Link } from '../../src/server/link.ts'
 import { LinkChannels } from '../../src/server/link_channels.ts'
 import type { LinkFacts } from '../../src/server/link_facts.ts'
 import { ReplicationLink, type ReplicationRequest } from '../../src/server/replication_link.ts'
-import { LinkStatements, StatementRegistry } from '../../src/server/statements.ts'
+import { LinkStatements, StatementRegistry, type StatementsMeter } from '../../src/server/statements.ts'
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
 import { FakeClock } from './fake-clock.ts'
@@ -23,7 +23,7 @@ import { wireMessage } from './scripted-server.ts'
 import { StillTransport } from './still-transport.ts'
 
 export const quietLog: Log = { debug() {}, info() {}, warning() {}, error() {} }
-export const quietMeter: SessionMeter = {
+export const quietMeter: SessionMeter & StatementsMeter = {
   received() {},
   sent() {},
   waited() {},
@@ -31,6 +31,8 @@ export const quietMeter: SessionMeter = {
   transacted() {},
   clientError() {},
   notified() {},
+  pinned() {},
+  planChanged() {},
 }
 
 const SETTINGS: PoolSettings = {
@@ -201,7 +203,7 @@ export class SessionWorld {
     const link = new Link(transport, this.#facts(generation), { query() {}, transaction() {} })
     link.owner = this.pool
     if (this.pool.settings.pool_mode !== 'session') link.channels = new LinkChannels()
-    if (this.#mostStatements > 0) link.useStatements(new LinkStatements(this.registry, this.#mostStatements, () => undefined))
+    if (this.#mostStatements > 0) link.useStatements(new LinkStatements(this.registry, this.#mostStatements, quietMeter))
     this.backends.push({ link, transport })
     return link
   }

@@ -23,12 +23,13 @@ const SENT: Record<string, number> = {
   '[x]': ASKED.inventedClose,
   '[Q]': ASKED.inventedQuery,
   N: ASKED.parseNamed,
-  H: ASKED.parseHeld,
   k: ASKED.closeNamed,
   b: ASKED.bindNamed,
   d: ASKED.describeNamed,
   '[N]': ASKED.inventedParseNamed,
   '[k]': ASKED.inventedCloseNamed,
+  '[d]': ASKED.inventedDescribeNamed,
+  r: ASKED.refusedNamed,
 }
 
 class Listener implements LedgerListener, NamedListener {
@@ -49,7 +50,7 @@ class Listener implements LedgerListener, NamedListener {
 
 /**
  * Plays a conversation: `>Q` sends, `<C` answers (`<Z` is idle, `<ZT` in a transaction, `<ZE` in a failed one), `=settled`, `=owing`,
- * `=doubt` and `=cut` check. A reply with `~` must be swallowed, one with `!` must be a violation, one with `+` becomes a ParseComplete, all others are forwarded.
+ * `=doubt` and `=cut` check. A reply with `~` must be swallowed, one with `!` must be a violation, all others are forwarded.
  */
 function play(conversation: string): Listener {
   const ledger = new Ledger()
@@ -62,8 +63,8 @@ function play(conversation: string): Listener {
     const word = step.slice(1)
     if (step.startsWith('>')) ledger.asked(SENT[word] ?? assert.fail(where))
     else if (step.startsWith('<')) {
-      const [, letter = '', status = 'I', mark] = /^(.)([ITE])?([~!+])?$/.exec(word) ?? assert.fail(where)
-      const wanted = mark === '~' ? ANSWER.swallow : mark === '!' ? ANSWER.violation : mark === '+' ? ANSWER.parseComplete : ANSWER.forward
+      const [, letter = '', status = 'I', mark] = /^(.)([ITE])?([~!])?$/.exec(word) ?? assert.fail(where)
+      const wanted = mark === '~' ? ANSWER.swallow : mark === '!' ? ANSWER.violation : ANSWER.forward
       assert.equal(ledger.answered(letter.charCodeAt(0), letter === 'Z' ? status.charCodeAt(0) : 0), wanted, where)
     } else {
       assert.equal(ledger.settled, word !== 'owing', where)
@@ -287,13 +288,16 @@ test('the outcome of each message of a named statement is told in order, and inv
   const heard = (conversation: string) => play(conversation).heard.join(' ')
   assert.equal(heard('>N >B >E >S <1 <2 <C =owing <Z =settled'), 'done')
   assert.equal(heard('>[k] >[N] >B >E >S <3~ <1~ <2 <C <Z =settled'), 'done done')
-  assert.equal(heard('>H >B >E >S <3+ <2 <C <Z =settled'), 'done')
+  assert.equal(heard('>[k] >N >[d] >B >E >S <3~ <1 <t~ <T~ <2 <C <Z =settled'), 'done done done')
+  assert.equal(heard('>N >[d] >S <1 <t~ <n~ <Z =settled'), 'done done')
+  // what is asked in place of a Bind fails, and what follows is skipped
+  assert.equal(heard('>r >E >b >S <E <Z =settled'), 'failed failed')
   assert.equal(heard('>k >S <3 <Z =settled'), 'done')
   // an error of an invented Parse answers the message that needed it
   assert.equal(heard('>[k] >[N] >B >E >[N] >S <3~ <E <Z =settled'), 'done failed failed')
-  assert.equal(heard('>B >H >k >S >N >S <E <Z =owing <1 <Z =settled'), 'failed failed done')
+  assert.equal(heard('>B >N >[d] >k >S >N >S <E <Z =owing <1 <Z =settled'), 'failed failed failed done')
   assert.equal(heard('>d >b >E >S <t <n <2 <C =owing <Z =settled'), 'done done')
   assert.equal(heard('>b >E >d >S <E <Z =settled'), 'failed failed')
   for (const sent of ['>N', '>[N]']) play(`${sent} <3!`)
-  for (const sent of ['>H', '>k', '>[k]']) play(`${sent} <1!`)
+  for (const sent of ['>k', '>[k]', '>[d]', '>r']) play(`${sent} <1!`)
 })

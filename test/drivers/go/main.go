@@ -83,6 +83,9 @@ func runOne(one namedCase, conn *pgx.Conn) error {
 }
 
 func main() {
+	if os.Args[1] == "plans" {
+		os.Exit(plans(os.Args[2:]))
+	}
 	ctx := context.Background()
 	conn, err := connect(ctx)
 	if err == nil {
