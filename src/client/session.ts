@@ -175,6 +175,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     else if (settled && link.statements?.pinned) {
       const refusal = this.#held.pinned(link)
       if (refusal !== undefined) return this.fail(refusal, 'pin_refused')
+      if (this.parts.pool.mustRecycle(link) && this.recycle()) return
     } else if (settled && !this.#relay.unnamed.pinned) {
       // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
       if (ledger.unclean) return link.cleanse()

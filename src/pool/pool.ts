@@ -9,6 +9,7 @@ import { LinkLists } from './link_lists.ts'
 import { Listening } from './listening.ts'
 import { Logins } from './logins.ts'
 import { OwnQueries } from './own_queries.ts'
+import { isPinned, pinnedRecycling } from './pinned_recycling.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
 import type { PoolParts, PoolSettings } from './pool_parts.ts'
@@ -25,8 +26,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   readonly #parts: PoolParts<L>
   readonly #log: PoolLog
   readonly #logins: Logins<L>
-  /** In session mode. */
-  readonly #recycling: Recycling<L> | undefined
+  /** Of the sessions that keep their links. */
+  readonly #recycling: Recycling<L>
   /** In the other modes. */
   readonly listening: Listening<L> | undefined
   readonly #welcome = new Welcome()
@@ -43,8 +44,9 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
     this.#logins = new Logins<L>(this, parts, this)
-    if (parts.settings.pool_mode === 'session') this.#recycling = new Recycling<L>(parts, this.lists, this.#logins)
-    else this.listening = new Listening<L>(this, this.#logins, parts)
+    const isSession = parts.settings.pool_mode === 'session'
+    this.#recycling = isSession ? new Recycling<L>(parts, this.lists, this.#logins) : pinnedRecycling<L>(parts, this.lists, this.#logins)
+    if (!isSession) this.listening = new Listening<L>(this, this.#logins, parts)
     this.#between = new Between<L>(this, parts.clock)
     this.#end = new LinkEnd<L>(this, this.#logins, (link) => this.#between.hostUnfit(link))
     this.#unsubscribe = parts.source.subscribe(this)
@@ -82,7 +84,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** Links that stay with their sessions for their statements. */
   get pinned(): number {
-    return this.lists.all().filter((link) => link.statements?.pinned === true).length
+    return this.lists.all().filter(isPinned).length
   }
 
   get currentGeneration(): number {
@@ -113,9 +115,9 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     return this.waiters.size > 0 || this.room.hungry || link.generation !== this.#logins.current?.generation
   }
 
-  /** Session mode: the session that holds `link` should end, with its link, as soon as it is in the middle of nothing. */
+  /** The session that keeps `link` (session mode, or for its statements) should end, with its link, as soon as it is in the middle of nothing. */
   mustRecycle(link: L): boolean {
-    return this.#recycling?.due(link) ?? false
+    return this.#recycling.due(link)
   }
 
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
@@ -142,7 +144,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** A settled link comes back. `nowMs`: monotonic, some milliseconds old at most. */
   release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return
-    this.#recycling?.ended(link.generation)
+    if (this.settings.pool_mode === 'session' || isPinned(link)) this.#recycling.ended(link.generation)
     if (this.#cancels.has(link)) return this.lists.move(link, 'being_canceled')
     if (this.#between.begins(link, nowMs)) return
     const reason = this.endReason(link, nowMs)
@@ -309,7 +311,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   #recycle(): void {
-    this.#recycling?.tick((link) => this.shut(link, 'rotated'))
+    this.#recycling.tick((link) => this.shut(link, 'rotated'))
   }
 
   /** To the oldest waiter, or among the idle. */

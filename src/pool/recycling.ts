@@ -4,7 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { CredentialSource } from '../credential.ts'
 import type { Log } from '../log.ts'
 import type { Generations } from './generation.ts'
-import type { LinkLists, Listed } from './link_lists.ts'
+import type { LinkState, Listed } from './link_lists.ts'
 import type { LinkFit } from './pool_link.ts'
 
 /** A lease that is renewed without end is not waited for any longer than this. */
@@ -40,6 +40,13 @@ export interface Kept extends Listed {
   recycle(): boolean
 }
 
+/** Of a LinkLists, the links that are kept. */
+export interface KeptLinks<L> {
+  all(): readonly L[]
+  idle(): readonly L[]
+  state(link: L): LinkState | undefined
+}
+
 /** What is known of credentials: see Logins. */
 export interface Reigns {
   readonly current: { readonly generation: number } | undefined
@@ -50,13 +57,13 @@ export interface Reigns {
 
 export class Recycling<L extends Kept> {
   readonly #parts: RecyclingParts
-  readonly #lists: LinkLists<L>
+  readonly #lists: KeptLinks<L>
   readonly #logins: Reigns
   readonly #what: string
   readonly #rounds = new Map<number, Round>()
 
   /** `what` is ended, for the log. */
-  constructor(parts: RecyclingParts, lists: LinkLists<L>, logins: Reigns, what = 'sessions (pool_mode session)') {
+  constructor(parts: RecyclingParts, lists: KeptLinks<L>, logins: Reigns, what = 'sessions (pool_mode session)') {
     this.#parts = parts
     this.#lists = lists
     this.#logins = logins
