@@ -92,6 +92,23 @@ scenario('sessions that hold every connection make room for the new credential',
   await Promise.allSettled([client.end(), other.end()])
 })
 
+scenario('transaction mode: a client that prepared in SQL is ended at a rotation while it rests, others notice nothing', async (run) => {
+  if (missing && skip(missing)) return
+  const { pglease, mount } = await startWorld(await contextFor(run, SEED), { ...LIFE, database: { pool_size: 3 } })
+  const [kept, other] = [await pglease.client(DATABASE), await pglease.client(DATABASE)]
+  await kept.query("PREPARE p AS SELECT 'mine'")
+  const role = await roleOf(kept)
+  assert.equal(await value(kept, 'EXECUTE p'), 'mine')
+  await poll('it has ended', () => (kept.errors.length > 0 ? true : undefined), 30_000)
+  assert.equal((kept.errors[0] as pg.DatabaseError).code, '57P01')
+  assert.notEqual(await roleOf(other), role)
+  await poll('the first role is dropped', async () => !(await mount.leasedRoles()).includes(String(role)) || undefined)
+  assert.equal(await value(other, 'SELECT 1'), 1)
+  assert.equal(other.errors.length, 0)
+  assert.match(String((await pglease.waitForLog('sessions_recycled')).msg), /1 sessions with statements that were prepared in SQL/)
+  await other.end()
+})
+
 /** Transactions one after another, on a new connection after each 57P01. Answers what was seen until `stopped`. */
 async function work(pglease: Pglease, stopped: () => boolean) {
   const seen = { transactions: 0, recycled: 0, inside: [] as string[], others: [] as string[] }
