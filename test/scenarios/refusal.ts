@@ -16,6 +16,7 @@ export interface RefusalOptions {
 
 /** A login to Vault, a read, and for a 403 a second login, on a busy machine. */
 const FIRST_REFUSAL_MS = 5000
+const LOG_MS = 2000
 const AT_ONCE_MS = 500
 /** Retries of a permanent cause come after 1, 2, 4 ... seconds; the mistakes here are mended after a few. */
 const RECOVERED_WITHIN_MS = 20_000
@@ -68,14 +69,10 @@ async function reasonFigures(title: string, pglease: Pglease, told: string, reas
     const { status, reasons } = await probe(pglease, path)
     figures.push(holds(`${title} ${path} is 503 with the reason`, status === 503 && reason.test(reasons), `${status} ${reasons}`))
   }
-  const said = complaints(pglease)
-  figures.push(
-    holds(
-      `${title} the log has the reason`,
-      said.some((line) => reason.test(line)),
-      said.join(' | '),
-    ),
-  )
+  // lines are gathered for some milliseconds before they are written
+  const isSaid = () => complaints(pglease).some((line) => reason.test(line)) || undefined
+  const said = await poll('the log has the reason', isSaid, LOG_MS).catch(() => false)
+  figures.push(holds(`${title} the log has the reason`, said, complaints(pglease).join(' | ')))
   return figures
 }
 
