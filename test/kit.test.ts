@@ -1,6 +1,7 @@
 // The parts of the kit that need no servers.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { Child, poll } from './kit/child.ts'
 import { FakeClock } from './kit/fake-clock.ts'
@@ -93,7 +94,8 @@ test('a child ends with its parent, even when that is killed', async () => {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const pid = await new Promise<number>((resolve) => parent.stdout.once('data', (text: Buffer) => resolve(Number(text))))
-  process.kill(pid, 0)
+  // setpriv asks for the signal and then becomes the program
+  await poll('the program runs', () => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n' || undefined)
   parent.kill('SIGKILL')
   await poll('the child is gone', () => {
     try {
