@@ -28,7 +28,7 @@ interface Failure {
 }
 
 /** Fewer links than sessions, and in most layouts fewer statements on each than texts in use: they are evicted and prepared anew all the time. */
-const LAYOUTS: readonly Layout[] = [
+export const LAYOUTS: readonly Layout[] = [
   { links: 3, statements: 4 },
   { links: 1, statements: 2 },
   { links: 2, statements: 200 },
