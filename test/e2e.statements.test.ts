@@ -283,7 +283,7 @@ scenario('beyond max_pinned_connections a client that prepares in SQL is told so
   await first.ask(query("PREPARE p AS SELECT 'mine'"))
   for (let round = 0; round < 2; round++) assert.ok((await first.ask(query('EXECUTE p'))).includes("DataRow 'mine'"))
   assert.equal(await pinned(), 1)
-  assert.equal(app.pglease.logged('link_pinned').length, 1)
+  await app.pglease.waitForLog('link_pinned')
   await second.ask(query('BEGIN'))
   assert.equal((await second.ask(query('PREPARE p AS SELECT 2'))).at(-1), 'ReadyForQuery T')
   assert.ok((await second.ask(query('EXECUTE p'))).includes("DataRow '2'"))
