@@ -84,7 +84,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** Links that stay with their sessions for their statements. */
   get pinned(): number {
-    return this.lists.all().filter(isPinned).length
+    return this.lists.all().filter((link) => isPinned(link) && this.lists.state(link) === 'active').length
   }
 
   get currentGeneration(): number {
