@@ -24,6 +24,8 @@ export class NamedStatements implements StatementsUser {
   ledger: Ledger
   /** What waits until the server has described it. */
   awaited: Preparation | null = null
+  /** A Bind was forwarded whose portal the next message asks for: the client learns what is held by the answer. */
+  portal: { readonly entry: SessionStatement; readonly held: Preparation } | null = null
   readonly #names = new Map<string, SessionStatement>()
   /** Names that the server knows as the client says them: their texts are too long to be kept, and the link stays with the session. */
   readonly #ownNames = new Set<string>()
@@ -80,6 +82,7 @@ export class NamedStatements implements StatementsUser {
     this.#link = null
     this.#unsure = false
     this.awaited = null
+    this.portal = null
   }
 
   /** The link is gone: what it did not answer it has not done. */

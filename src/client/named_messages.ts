@@ -19,14 +19,20 @@ const GO = 0
 const REFUSED = 1
 
 /**
- * The message with a statement's name that begins at `position` is forwarded: what goes out in its place is put into the
+ * The message with a statement's name, or the Describe of `named.portal`, that begins at `position` is forwarded: what goes out in its place is put into the
  * assembly, and the ledger is told. Answers from where on the message goes out as it is, or that it has to WAIT.
  */
 export function forwardNamed(named: NamedStatements, statements: LinkStatements, kind: number, buffer: Buffer, position: number): number {
   named.undo()
-  const { ledger } = named
+  const { ledger, portal } = named
+  named.portal = null
   // the server ignores it, whatever its name, or the link serves nobody any more
   if (ledger.skipping || ledger.copyIn || ledger.lost) return asIs(ledger, kind, position)
+  if (portal !== null) {
+    // not before it is answered does the client know
+    named.sent(ASKED.describeNamed, portal.entry.learn(portal.held, false))
+    return position
+  }
   const nameStart = nameAt(buffer, position)
   const nameEnd = buffer.indexOf(0, nameStart)
   if (nameEnd < 0) return asIs(ledger, kind, position)
@@ -74,9 +80,9 @@ function bind(named: NamedStatements, statements: LinkStatements, entry: Session
     if (!entry.serves(held, asks)) return held.columns === null ? awaitDescription(named, held) : refuse(named, entry)
   }
   statements.touch(entry.statement)
-  // without a Describe here the client may yet ask for one of the portal
-  const learns = entry.columns === null || (asks && entry.columns !== held)
-  named.sent(ASKED.bindNamed, learns ? entry.learn(held, false) : entry.use)
+  if (asks) named.portal = { entry, held }
+  // who was never told may yet ask for the portal: it counts as told
+  named.sent(ASKED.bindNamed, entry.columns === null ? entry.learn(held, false) : entry.use)
   return GO
 }
 

@@ -175,7 +175,7 @@ export class Relay {
         }
       }
       const { statements } = link
-      const names = statements !== null && usesName(kind, buffer, position + HEADER_LENGTH)
+      const names = statements !== null && (usesName(kind, buffer, position + HEADER_LENGTH) || named?.portal != null)
       if (names) {
         const session = named ?? this.#nameFirst(link)
         if (session.mustWait(link.ledger)) return this.#hold(buffer, start, position)
