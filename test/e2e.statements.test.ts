@@ -286,7 +286,9 @@ scenario('beyond max_pinned_connections a client that prepares in SQL is told so
   await first.ask(query("PREPARE p AS SELECT 'mine'"))
   for (let round = 0; round < 2; round++) assert.ok((await first.ask(query('EXECUTE p'))).includes("DataRow 'mine'"))
   await pinnedAre(1)
+  // lines are gathered for some milliseconds before they are written
   await app.pglease.waitForLog('link_pinned')
+  assert.equal(app.pglease.logged('link_pinned').length, 1)
   await second.ask(query('BEGIN'))
   assert.equal((await second.ask(query('PREPARE p AS SELECT 2'))).at(-1), 'ReadyForQuery T')
   assert.ok((await second.ask(query('EXECUTE p'))).includes("DataRow '2'"))
