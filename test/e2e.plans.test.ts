@@ -21,7 +21,8 @@ async function oneStatement(it: Scenario) {
   await ask(query("INSERT INTO t VALUES (1, 'x')"))(first)
   await prepared('s', 'SELECT * FROM t')(first)
   const closeIt = () => ask(parse('other', 'SELECT 1'), sync())(second)
-  return { first, second, closeIt, alter: (text: string) => there.postgres.sql(`DROP VIEW IF EXISTS v; ${text}`, there.database) }
+  const told = async () => (await there.pglease.metrics()).sum('pglease_plan_changes_total', { database: 'app' })
+  return { first, second, closeIt, told, alter: (text: string) => there.postgres.sql(`DROP VIEW IF EXISTS v; ${text}`, there.database) }
 }
 
 scenario('a link that lacks the statement prepares it again, and gives its rows when nothing has changed', async (it) => {
@@ -31,10 +32,11 @@ scenario('a link that lacks the statement prepares it again, and gives its rows 
 })
 
 scenario('a link that lacks the statement gives no row that would be decoded by another description', async (it) => {
-  const { first, closeIt, alter } = await oneStatement(it)
+  const { first, closeIt, told, alter } = await oneStatement(it)
   await closeIt()
   await alter('ALTER TABLE t ALTER a TYPE text')
   for (let count = 0; count < 3; count++) assert.match(String(await blindly('s')(first)), TOLD)
+  assert.equal(await told(), 3)
   assert.match(String(await asking('s')(first)), /RowDescription 'a':25 'b':25,DataRow '1' 'x'/)
   assert.ok((await blindly('s')(first)).includes("DataRow '1' 'x'"))
   // and back again: what it knows is right once more
