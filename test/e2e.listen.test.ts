@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { poll } from './kit/child.ts'
 import { fixedDatabase } from './kit/fixed-database.ts'
 import type { RawClient } from './kit/raw-client.ts'
-import { bind, execute, parse, query, sync } from './kit/raw-messages.ts'
+import { bind, execute, message, parse, query, sync } from './kit/raw-messages.ts'
 import { scenario } from './kit/scenario.ts'
 
 const noteLine = (channel: string, payload: string) => `NotificationResponse '${channel}' '${payload}'`
@@ -60,6 +60,10 @@ scenario("a session's own notification comes before its ReadyForQuery, with the 
   // LISTEN and NOTIFY in one transaction
   const both = await other.ask(query("BEGIN; LISTEN fresh; NOTIFY fresh, 'x'; COMMIT"))
   assert.deepEqual(notes(both), [noteLine('fresh', 'x')])
+  // also where the channel is listened to for another
+  const third = await app.raw()
+  const again = await third.ask(query("LISTEN fresh; NOTIFY fresh, 'y'"))
+  assert.deepEqual([notes(again), await heard(third), await heard(other)], [[noteLine('fresh', 'y')], [], [noteLine('fresh', 'y')]])
 })
 
 scenario('LISTEN takes effect with its transaction, and notifications wait for the end of one', async (test) => {
@@ -145,6 +149,24 @@ scenario('no server connection keeps a channel, and the one that listens keeps t
   await poll('and the server is told', async () => (await app.backends(`query = 'UNLISTEN "a"'`)).length === 1 || undefined)
   await run(other, "NOTIFY b, 'still'")
   assert.equal(await gauge('pglease_notifications_total'), 1)
+})
+
+scenario('names of any letters, whatever client_encoding is; statement mode, and server_reset_query_always', async (test) => {
+  const facts = { pool_size: 1, pool_mode: 'statement' }
+  const app = await fixedDatabase(test, { facts, settings: { server_reset_query: 'DISCARD ALL', server_reset_query_always: true } })
+  const [client, latin, sender] = [await app.raw(), await app.raw({ parameters: { client_encoding: 'LATIN1' } }), await app.raw()]
+  const name = 'Stra\u00dfe\\\u{1f600}'
+  await run(client, `LISTEN "${name}"`, 'LISTEN "quoted""name"', 'LISTEN gone', 'LISTEN "Stra\u00dfe"')
+  await run(client, 'UNLISTEN gone', 'SELECT 1')
+  // the same name in the other encoding
+
+  const listen = Buffer.concat([Buffer.from('LISTEN "Stra'), Buffer.from([0xdf]), Buffer.from('e"\0')])
+  await latin.ask(message('Q', listen))
+  await latin.ask(message('Q', Buffer.concat([Buffer.from('UN'), listen])))
+  await latin.ask(message('Q', listen))
+  await run(sender, `NOTIFY "${name}", '1'`, `NOTIFY "quoted""name", '2'`, 'NOTIFY gone', `NOTIFY "Stra\u00dfe", '3'`)
+  assert.equal((await heard(client)).length, 3)
+  assert.equal((await heard(latin)).length, 1)
 })
 
 scenario('the server connection that listens is lost: sessions that listen are told and ended, others notice nothing', async (test) => {

@@ -225,7 +225,7 @@ export class Relay {
   /** The message may end what the session listens to: its channels are put on the link first. */
   #waitsForSeed(link: Link, kind: number, buffer: Buffer, start: number, position: number): boolean {
     const { channels, ledger } = link
-    if (channels?.seed !== 'none' || !canSeed(ledger) || !maySayUnlisten(kind, buffer, position, this.named, this.unnamed)) return false
+    if (channels?.needsSeed !== true || !canSeed(ledger) || !maySayUnlisten(kind, buffer, position, this.named, this.unnamed)) return false
     this.#hold(buffer, start, position)
     if (ledger.owed === 0) this.#host.seed(link)
     return true

@@ -184,6 +184,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) this.#goOn()
   }
 
+  senderOf(processId: number): number {
+    return this.parts.pool.senderOf(processId)
+  }
+
   settle(): void {
     const link = this.#relay.link
     if (link === null) return

@@ -6,7 +6,7 @@ import type { Subscriber } from '../pool/subscriptions.ts'
 import type { Link } from '../server/link.ts'
 import { CHANNELS_QUERY, channelIn, type LinkChannels } from '../server/link_channels.ts'
 import { STATUS_IDLE } from '../wire/codes.ts'
-import { quotedChannel } from '../wire/notification.ts'
+import { channelOf, quotedChannel } from '../wire/notification.ts'
 import type { SessionParts } from './session_parts.ts'
 
 /** The session, as seen from here. */
@@ -106,6 +106,7 @@ export class SessionChannels implements Subscriber {
       const { early } = channels
       channels.listened = values.length > 0
       this.#names = names
+      if (!isSame) this.#dropUnwanted()
       // until the next session has the link it is cleaned, and what it hears is heard by the listening link
       const taken = () => {
         channels.asked(this.names)
@@ -122,9 +123,15 @@ export class SessionChannels implements Subscriber {
     link.ask(statements.join(';'), (error) => {
       if (error?.sqlstate === QUERY_CANCELED && link.ledger.status === STATUS_IDLE) return this.seed(link, done)
       const { channels } = link
-      if (channels !== null) channels.seed = error !== undefined ? 'doubted' : link.ledger.status === STATUS_IDLE ? 'committed' : 'open'
+      if (channels !== null) channels.seed = error !== undefined ? 'refused' : link.ledger.status === STATUS_IDLE ? 'committed' : 'open'
       done()
     })
+  }
+
+  /** What waits on a channel that the transaction ceased to listen to, also when it sent it itself, is not delivered. */
+  #dropUnwanted(): void {
+    this.#queue = this.#queue.filter((message) => this.#names.has(channelOf(message, 0, message.length)))
+    this.#queuedBytes = this.#queue.reduce((bytes, { length }) => bytes + length, 0)
   }
 
   #heardAll(done: () => void): void {

@@ -194,7 +194,10 @@ export class Listening<L extends PoolLink> {
   }
 
   #sync(listening: ListeningLink<L>, subscriber: Subscriber, done: Done): void {
-    listening.sync((error) => done(error === undefined ? undefined : this.#refused(subscriber, error)))
+    listening.sync((error) => {
+      if (error === undefined) this.subscriptions.begin(subscriber)
+      done(error === undefined ? undefined : this.#refused(subscriber, error))
+    })
   }
 
   #refused(subscriber: Subscriber, error: ListenError): PgleaseError {
@@ -259,7 +262,10 @@ export class Listening<L extends PoolLink> {
     }
     const waiting = this.#waiting
     this.#waiting = []
-    for (const { done } of waiting) done()
+    for (const { subscriber, done } of waiting) {
+      this.subscriptions.begin(subscriber)
+      done()
+    }
   }
 
   #closeOld(old: Old<L>): void {

@@ -141,6 +141,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.waiters.remove(waiter)
   }
 
+  /** The process id that the client knows as its own for whom the server process `processId` works; 0: none of ours. Transaction mode. */
+  senderOf(processId: number): number {
+    return this.listening?.subscriptions.senderOf(processId, this.lists) ?? 0
+  }
+
   /** A settled link comes back. `nowMs`: monotonic, some milliseconds old at most. */
   release(link: L, nowMs = this.#parts.clock.monotonicMs()): void {
     if (link.closeReason !== undefined) return

@@ -10,9 +10,10 @@ export const channelIn = (value: string): string => Buffer.from(value, 'hex').to
 
 /**
  * Whether the session's channels were put on the link too, so that what is left of them when its transaction has ended tells what it
- * ceased to listen to. open: in a transaction that has not ended; committed; doubted: perhaps rolled back, as a whole or to a savepoint.
+ * ceased to listen to. open: in a transaction that has not ended; committed; doubted: perhaps rolled back, as a whole or to a savepoint;
+ * refused: the server would not.
  */
-export type Seed = 'none' | 'open' | 'committed' | 'doubted'
+export type Seed = 'none' | 'open' | 'committed' | 'doubted' | 'refused'
 
 const LETTER_L = 0x4c
 
@@ -65,6 +66,11 @@ export class LinkChannels {
       if (answersCommit(buffer, start, end)) this.seed = 'committed'
       else if (answersRollback(buffer, start, end)) this.seed = 'doubted'
     }
+  }
+
+  /** An UNLISTEN that comes now would not be seen in what is left. */
+  get needsSeed(): boolean {
+    return this.seed === 'none' || this.seed === 'doubted'
   }
 
   /** No transaction runs any more; `settled`: nothing else is under way. Answers whether the ReadyForQuery that says so is held back. */

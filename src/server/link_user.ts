@@ -12,6 +12,8 @@ export interface LinkUser {
   forward(buffer: Buffer, start: number, end: number): boolean
   /** A chunk was forwarded that may end a wait: a ReadyForQuery, a CopyInResponse, or an error after which the server skips. */
   answered(): void
+  /** As which process id the client of another session knows `processId`, a server process; 0: it is nobody's. */
+  senderOf(processId: number): number
   /**
    * In place of `answered`: a transaction has ended in which the user may have begun or ceased to listen, or it listens already. All
    * replies but the last ReadyForQuery were forwarded; that one waits for `Link.endSettling`.
