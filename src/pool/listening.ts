@@ -5,6 +5,7 @@ import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { LinkLists } from './link_lists.ts'
 import { type ListenError, ListeningLink } from './listening_link.ts'
+import { ListeningOverlap } from './listening_overlap.ts'
 import type { Logins } from './logins.ts'
 import type { PoolLink } from './pool_link.ts'
 import type { Room } from './room.ts'
@@ -32,17 +33,6 @@ interface Waiting {
   readonly sinceMs: number
 }
 
-/** One that has been replaced. */
-interface Old<L extends PoolLink> {
-  readonly listening: ListeningLink<L>
-  readonly sinceMs: number
-  /** What was sent before the successor listened has been heard. */
-  heard: boolean
-  closing: boolean
-}
-
-/** The one that is replaced is kept for so long, and a round trip more. */
-const OVERLAP_MS = 1_000
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 5_000
 /** A link that is silent is asked as often, and is lost when it has not answered by the next time. */
@@ -58,11 +48,13 @@ export class Listening<L extends PoolLink> {
   /** Logged in, and brought to the channels. */
   #next: ListeningLink<L> | undefined
   #dialing = false
-  #old: Old<L>[] = []
+  readonly #overlap = new ListeningOverlap<L>()
   /** Sessions that listen and for which there was no link yet. */
   #waiting: Waiting[] = []
   #nextTryMs = 0
   #retryMs = 0
+  /** When the next one was. */
+  #openedMs = 0
   #checkedMs = 0
   /** The check has no answer yet. */
   #unanswered = false
@@ -134,9 +126,10 @@ export class Listening<L extends PoolLink> {
     const nowMs = this.#parts.clock.monotonicMs()
     const { query_wait_timeout, server_idle_timeout } = this.#host.settings
     if (query_wait_timeout > 0) this.#refuse(({ sinceMs }) => nowMs - sinceMs >= query_wait_timeout)
-    for (const old of this.#old) if (old.heard && !old.closing && nowMs - old.sinceMs >= OVERLAP_MS) this.#closeOld(old)
+    this.#overlap.tick(nowMs)
     const unused = this.subscriptions.sessions === 0 && this.#waiting.length === 0
     if (this.#current !== undefined) this.#check(this.#current, nowMs)
+    if (this.#next !== undefined && nowMs - this.#openedMs >= CHECK_MS) this.#giveUp(this.#next, 'check_failed')
     if (unused && server_idle_timeout > 0 && nowMs - this.#unusedSinceMs >= server_idle_timeout) this.#shutAll('server_idle_timeout')
     else this.advance()
   }
@@ -146,16 +139,18 @@ export class Listening<L extends PoolLink> {
     const { link } = current
     const isDue = nowMs - this.#checkedMs >= CHECK_MS
     const unfit = (link.moved && !link.overdue) || link.facts.fit?.unfit === true
-    if (unfit || (isDue && this.#unanswered)) {
-      this.dying(link)
-      return link.shut(unfit ? 'host_unfit' : 'check_failed')
-    }
+    if (unfit || (isDue && this.#unanswered)) return this.#giveUp(current, unfit ? 'host_unfit' : 'check_failed')
     if (!isDue) return
     this.#checkedMs = nowMs
     this.#unanswered = true
     current.sync(() => {
       this.#unanswered = false
     })
+  }
+
+  #giveUp({ link }: ListeningLink<L>, reason: CloseReason): void {
+    this.dying(link)
+    link.shut(reason)
   }
 
   /** No new links; the one that is open stays for those who listen still. */
@@ -171,15 +166,14 @@ export class Listening<L extends PoolLink> {
 
   /** The server ended `link`. */
   dying(link: L): void {
-    const [next, current, old] = [this.#next, this.#current, this.#old.find(({ listening }) => listening.link === link)]
+    const [next, current] = [this.#next, this.#current]
     if (next?.link === link) {
       this.#next = undefined
       next.lost()
       this.#failed('it was lost')
     }
-    if (old !== undefined) this.#old = this.#old.filter((other) => other !== old)
     if (current?.link === link) this.#current = undefined
-    if (current?.link === link || old?.heard === false) this.#lose(link)
+    if (this.#overlap.dying(link) || current?.link === link) this.#lose(link)
     if (current?.link === link) current.lost()
   }
 
@@ -224,6 +218,7 @@ export class Listening<L extends PoolLink> {
     this.#links.add(link)
     const refusal = this.#closed ? 'pool_closed' : this.#logins.generations.refusal(link.generation)
     if (refusal !== undefined) return link.shut(refusal)
+    this.#openedMs = this.#parts.clock.monotonicMs()
     link.listener = this.subscriptions.heardBy(this.#host.lists)
     this.#next = new ListeningLink(link, this.subscriptions.byChannel)
     this.#bring(this.#next)
@@ -254,11 +249,7 @@ export class Listening<L extends PoolLink> {
     if (before === undefined) this.#parts.log.info('listening_opened', `a server connection listens to ${channels} channels`, fields)
     else {
       this.#parts.log.info('listening_moved', `a server connection of the new credential listens to ${channels} channels`, fields)
-      const old: Old<L> = { listening: before, sinceMs: this.#parts.clock.monotonicMs(), heard: false, closing: false }
-      this.#old.push(old)
-      before.sync(() => {
-        old.heard = true
-      })
+      this.#overlap.add(before, this.#parts.clock.monotonicMs())
     }
     const waiting = this.#waiting
     this.#waiting = []
@@ -266,14 +257,6 @@ export class Listening<L extends PoolLink> {
       this.subscriptions.begin(subscriber)
       done()
     }
-  }
-
-  #closeOld(old: Old<L>): void {
-    old.closing = true
-    old.listening.sync(() => {
-      this.#old = this.#old.filter((other) => other !== old)
-      old.listening.link.shut('rotated')
-    })
   }
 
   /** A standby, for example. Who waits is told; who listens already does so on. */
@@ -316,7 +299,7 @@ export class Listening<L extends PoolLink> {
   #shutAll(reason: CloseReason): void {
     this.#current = undefined
     this.#next = undefined
-    this.#old = []
+    this.#overlap.clear()
     for (const link of this.#links) if (link.closeReason === undefined) link.shut(reason)
   }
 }

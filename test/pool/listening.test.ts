@@ -176,6 +176,19 @@ test('a server that is silent is asked, and lost when it does not answer', async
   assert.deepEqual([session.lost, link(2).closeReason], [1, 'check_failed'])
 })
 
+test('a new link that does not answer is given up, and another is tried', async () => {
+  const { listening, settle, link, tick, pool, answer } = await ready({ query_wait_timeout: 0 })
+  const session = new Session()
+  session.listen(listening, 'one')
+  await settle()
+  await tick(31_000)
+  assert.equal(link(2).closeReason, 'check_failed')
+  pool.linkClosed(link(2), 'check_failed')
+  await tick(1_000)
+  answer(3)
+  assert.deepEqual([session.answers, session.lost], [['ok'], 0])
+})
+
 test('a server that refuses, as a standby does: who waits is told why', async () => {
   const { listening, settle, answer, link } = await ready()
   const session = new Session()
