@@ -124,7 +124,9 @@ export class Replies {
     }
     if (user === null) return ANSWER.swallow
     if (channels !== null && !channels.passes(channelOf(buffer, position, position + total))) return ANSWER.swallow
-    if (senderOf(buffer, position) === facts.processId) setSender(buffer, position, sender)
+    const processId = senderOf(buffer, position)
+    const knownAs = processId === facts.processId ? sender : user.senderOf(processId)
+    if (knownAs !== 0) setSender(buffer, position, knownAs)
     return ANSWER.forward
   }
 
