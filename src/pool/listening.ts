@@ -94,9 +94,9 @@ export class Listening<L extends PoolLink> {
     this.advance()
   }
 
-  /** `done` is called when every notification was heard whose transaction was over before. */
+  /** `done` is called when every notification was heard whose transaction was over before; never before this returns. */
   hearOut(subscriber: Subscriber, done: Done): void {
-    if (this.#current === undefined) done()
+    if (this.#current === undefined) queueMicrotask(done)
     else this.#sync(this.#current, subscriber, done)
   }
 
