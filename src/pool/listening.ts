@@ -189,8 +189,10 @@ export class Listening<L extends PoolLink> {
 
   #sync(listening: ListeningLink<L>, subscriber: Subscriber, done: Done): void {
     listening.sync((error) => {
-      if (error === undefined) this.subscriptions.begin(subscriber)
-      done(error === undefined ? undefined : this.#refused(subscriber, error))
+      if (error !== undefined) return done(this.#refused(subscriber, error))
+      this.subscriptions.begin(subscriber)
+      // what was sent before this one listened comes on the one before it
+      this.#overlap.hearOut(done)
     })
   }
 

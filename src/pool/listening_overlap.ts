@@ -25,6 +25,18 @@ export class ListeningOverlap<L extends PoolLink> {
     })
   }
 
+  /** `done` is called when those that are left have heard what was sent before. */
+  hearOut(done: () => void): void {
+    let left = this.#all.length
+    if (left === 0) return done()
+    for (const { listening } of this.#all) {
+      listening.sync(() => {
+        left--
+        if (left === 0) done()
+      })
+    }
+  }
+
   /** Closes those that were kept for long enough. */
   tick(nowMs: number): void {
     for (const old of this.#all) {
@@ -33,6 +45,8 @@ export class ListeningOverlap<L extends PoolLink> {
       old.listening.sync(() => {
         this.#drop(old)
         old.listening.link.shut('rotated')
+        // who has asked meanwhile asked for what is heard now
+        old.listening.lost()
       })
     }
   }
@@ -41,12 +55,16 @@ export class ListeningOverlap<L extends PoolLink> {
   dying(link: L): boolean {
     const old = this.#all.find(({ listening }) => listening.link === link)
     if (old === undefined) return false
+    const { heard } = old
     this.#drop(old)
-    return !old.heard
+    old.listening.lost()
+    return !heard
   }
 
   clear(): void {
+    const all = this.#all
     this.#all = []
+    for (const { listening } of all) listening.lost()
   }
 
   #drop(old: Old<L>): void {

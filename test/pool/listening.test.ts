@@ -135,17 +135,48 @@ test('a new credential: the next link listens before the old one is closed, a se
   link(2).listener?.heard(note(5, 'one', 'old'))
   link(next()).listener?.heard(note(5, 'one', 'new'))
   assert.deepEqual(session.heard, ['5 one old', '5 one new'])
+  let heard = false
+  listening.hearOut(session, () => {
+    heard = true
+  })
+  answer(next())
+  // the question at the change, and the one that is asked now
   answer(2)
+  assert.equal(heard, false, 'what was sent before the change is heard on the old one')
+  answer(2)
+  assert.equal(heard, true)
   await tick(900)
   assert.equal(link(2).ran.at(-1), '')
   const queries = link(2).ran.length
   await tick(200)
   assert.deepEqual([link(2).ran.length, link(2).closeReason], [queries + 1, undefined])
+  let asked = 0
+  listening.hearOut(session, () => void asked++)
+  answer(next())
+  assert.equal(asked, 0)
   answer(2)
-  assert.equal(link(2).closeReason, 'rotated')
+  assert.deepEqual([link(2).closeReason, asked], ['rotated', 1])
   assert.deepEqual(source.drained, [], 'the lease is not over before')
   pool.linkClosed(link(2), 'rotated')
   assert.deepEqual([source.drained, session.lost], [[1], 0])
+})
+
+test('a link that was replaced is lost: nobody is, once it was heard out, and nobody waits for it', async () => {
+  for (const early of [false, true]) {
+    const { listening, session, link, answer, tick, source, settle, pool } = await listens()
+    source.offer(2)
+    await settle()
+    await tick(300)
+    const next = [3, 4].find((index) => link(index)?.ran.some((sql) => sql.startsWith('LISTEN'))) as number
+    answer(next)
+    if (!early) answer(2)
+    let heard = 0
+    listening.hearOut(session, () => void heard++)
+    answer(next)
+    assert.equal(heard, 0)
+    pool.linkDying(link(2))
+    assert.deepEqual([heard, session.lost], [1, early ? 1 : 0])
+  }
 })
 
 test('the link is lost: those who listen are told once, and the next who listens gets another', async () => {
