@@ -17,10 +17,10 @@ export class SharedLimits {
 
   /** The limits on links that the pool of `database` keeps beside its own size. */
   budgets(database: DatabaseSettings): Budget[] {
-    const { max_user_connections, max_server_connections } = this.#settings
+    const { max_server_connections } = this.#settings
     const limits = new Map<string, number>([
       [`database ${database.name}`, database.max_db_connections],
-      [userOf(database), max_user_connections],
+      [userOf(database), database.max_user_connections],
     ])
     // which of several hosts a link will lead to is not known when its login begins: it counts at each of them
     for (const { host, port } of database.hosts) limits.set(`host ${host}:${port}`, max_server_connections)
@@ -29,7 +29,7 @@ export class SharedLimits {
 
   admission(database: DatabaseSettings): Admission {
     const key = userOf(database)
-    const users = this.#clients.get(key) ?? new ClientCount(this.#settings.max_user_client_connections, 'too_many_user_clients')
+    const users = this.#clients.get(key) ?? new ClientCount(database.max_user_client_connections, 'too_many_user_clients')
     this.#clients.set(key, users)
     return new Admission([new ClientCount(database.max_db_client_connections, 'too_many_database_clients'), users])
   }

@@ -102,6 +102,24 @@ scenario('a database may have client and link limits of its own', async (run) =>
   await assert.rejects(app.raw(), /client connections exceeded \(max_db_client_connections\)/)
 })
 
+scenario('a user may have a mode and limits of its own, which hold in all its databases', async (run) => {
+  const app = await fixedDatabase(run)
+  const { host, port } = app.postgres
+  const facts = { host, port, dbname: app.name, user: app.user, password: app.password, server_tls_sslmode: 'disable' }
+  const users = { [app.user]: { pool_mode: 'session', max_user_connections: 1, max_user_client_connections: 2 } }
+  const pglease = await run.pglease({ config: { databases: { one: facts, other: { ...facts, pool_mode: 'transaction' } }, users } })
+  const to = (database: string) => pglease.client(database)
+  const [first, second] = [await to('one'), await to('other')]
+  await first.query('CREATE TEMPORARY TABLE mine AS SELECT 7 AS number')
+  assert.equal(await value(first, 'SELECT number FROM mine'), 7)
+  const waiting = value(second, 'SELECT 1')
+  assert.ok(await staysPending(waiting), 'the one connection of the user is taken')
+  await assert.rejects(to('other'), { code: '08P01', message: /max_user_client_connections/ })
+  await first.end()
+  assert.equal(await waiting, 1)
+  await second.end()
+})
+
 scenario('min_pool_size keeps links open that nobody needs', async (run) => {
   const options = { settings: { min_pool_size: 3, default_pool_size: 5, server_idle_timeout: 1 } }
   await sameAnswer(run, options, 3, async (pooler, app) => {

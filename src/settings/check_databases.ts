@@ -3,7 +3,9 @@ import type { SourceOf } from './check_listeners.ts'
 import { type Findings, pathOf } from './entry.ts'
 import { hostNames } from './hosts.ts'
 import { isLocal } from './local.ts'
+import { databaseScope, userScope } from './scope.ts'
 import type { DatabaseSettings, Settings } from './settings.ts'
+import { suggest } from './suggest.ts'
 
 /** PostgreSQL cuts longer names, so two of them could become one. */
 const LONGEST_NAME = 63
@@ -17,7 +19,7 @@ interface Checking {
 }
 
 function report(checking: Checking, setting: string, problem: string, fix: string): void {
-  const path = pathOf(checking.database.name, setting)
+  const path = pathOf(databaseScope(checking.database.name), setting)
   const source = checking.source(path)
   if (!checking.faulty.has(path)) checking.findings.mistake(path, source === 'built-in' ? '' : source, problem, fix)
 }
@@ -69,7 +71,7 @@ function checkCredential(checking: Checking): void {
   const { name, user, password, vault_path } = checking.database
   const wrong = vault_path === undefined ? undefined : vaultPathProblem(vault_path)
   if (wrong) report(checking, 'vault_path', ...wrong)
-  const faulty = ['user', 'vault_path'].some((setting) => checking.faulty.has(pathOf(name, setting)))
+  const faulty = ['user', 'vault_path'].some((setting) => checking.faulty.has(pathOf(databaseScope(name), setting)))
   if (vault_path !== undefined && (user !== undefined || password !== undefined)) {
     const given = user === undefined ? 'password' : 'user'
     report(checking, given, 'contradicts vault_path: the credential comes from there', `Remove ${given} or vault_path.`)
@@ -87,7 +89,7 @@ function checkProtection(checking: Checking): void {
   }
   if (vault_path !== undefined && host !== '' && !hosts.every((one) => isLocal(one.host)) && mode !== 'verify-full') {
     checking.findings.warn(
-      `${pathOf(name, 'server_tls_sslmode')} is ${mode}: whoever answers in the server's place can take part in the login. Set verify-full and server_tls_ca_file.`,
+      `${pathOf(databaseScope(name), 'server_tls_sslmode')} is ${mode}: whoever answers in the server's place can take part in the login. Set verify-full and server_tls_ca_file.`,
     )
   }
   const { server_tls_cert_file: cert, server_tls_key_file: key } = checking.database
@@ -106,5 +108,16 @@ export function checkDatabases(settings: Settings, source: SourceOf, faulty: Rea
     checkHost(checking)
     checkCredential(checking)
     checkProtection(checking)
+  }
+}
+
+/** `users`: the names that the file has settings for, with their sources. */
+export function checkUsers(settings: Settings, users: ReadonlyMap<string, string>, findings: Findings): void {
+  const known = [...settings.databases.values()].flatMap(({ user, vault_path }) => user ?? vault_path ?? [])
+  for (const [name, source] of users) {
+    if (known.includes(name)) continue
+    const meant = suggest(name, known)
+    const fix = meant === undefined ? 'Write the user or the vault_path of a database.' : `Did you mean ${meant}?`
+    findings.mistake(pathOf(userScope(name), ''), source, 'is neither the user nor the vault_path of a database', fix)
   }
 }

@@ -2,6 +2,7 @@
 import type { SourceOf } from './check_listeners.ts'
 import { type Findings, failureCode, pathOf, type ReadFile } from './entry.ts'
 import { isLocal } from './local.ts'
+import { databaseScope } from './scope.ts'
 import type { Settings } from './settings.ts'
 
 /** A header value: what Vault itself demands of a token. */
@@ -118,7 +119,7 @@ export function checkPemFiles(check: VaultCheck): void {
   add('vault_client_key', check.settings.vault_client_key, 'PRIVATE KEY-----')
   for (const database of check.settings.databases.values()) {
     const pathFor = (name: string) =>
-      check.source(pathOf(database.name, name)) === check.source(name) ? name : pathOf(database.name, name)
+      check.source(pathOf(databaseScope(database.name), name)) === check.source(name) ? name : pathOf(databaseScope(database.name), name)
     add(pathFor('server_tls_ca_file'), database.server_tls_ca_file, certificate)
     add(pathFor('server_tls_cert_file'), database.server_tls_cert_file, certificate)
     add(pathFor('server_tls_key_file'), database.server_tls_key_file, 'PRIVATE KEY-----')

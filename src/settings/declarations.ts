@@ -7,6 +7,7 @@ import { POOL_ROWS } from './declare_pool.ts'
 import { SERVER_ROWS } from './declare_server.ts'
 import { VAULT_ROWS } from './declare_vault.ts'
 import type { Row, Topic } from './row.ts'
+import type { Scope } from './scope.ts'
 
 export const GLOBAL_ROWS = {
   ...LISTEN_ROWS,
@@ -27,6 +28,15 @@ export const PER_DATABASE: ReadonlyMap<string, Row<unknown>> = new Map<string, R
   ...Object.entries(DATABASE_ROWS),
   ...[...GLOBALS].filter(([, declared]) => declared.perDatabase),
 ])
+
+/** Every setting that may stand under `users.<name>`. */
+export const PER_USER: ReadonlyMap<string, Row<unknown>> = new Map([...GLOBALS, ...PER_DATABASE].filter(([, declared]) => declared.perUser))
+
+/** What may be set there; undefined = for the whole process. */
+export function rowsOf(scope: Scope | undefined): ReadonlyMap<string, Row<unknown>> {
+  if (scope === undefined) return GLOBALS
+  return scope.kind === 'databases' ? PER_DATABASE : PER_USER
+}
 
 /** Topics in the manual's order. */
 export const TOPICS: ReadonlyMap<Topic, Readonly<Record<string, Row<unknown>>>> = new Map<Topic, Readonly<Record<string, Row<unknown>>>>([

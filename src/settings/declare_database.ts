@@ -46,5 +46,6 @@ export const DATABASE_ROWS = {
     minimum: 0,
     maximum: 100_000,
     help: 'Most server connections of this database; 0 is no limit.',
+    perUser: true,
   }),
 }

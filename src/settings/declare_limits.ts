@@ -19,6 +19,7 @@ export const LIMIT_ROWS = {
     maximum: MOST_LINKS,
     help: 'Server connections beyond the size of the pool for when a client has waited for `reserve_pool_timeout`.',
     perDatabase: true,
+    perUser: true,
   }),
   max_db_connections: row<number>('integer', {
     default: 0,
@@ -45,21 +46,25 @@ export const LIMIT_ROWS = {
     default: 0,
     help: 'Longest time from a request to its answer: the client is closed and the query cancelled; 0 is no limit. The time between the statements of a transaction does not count.',
     perDatabase: true,
+    perUser: true,
   }),
   transaction_timeout: row<number>('duration', {
     default: 0,
     help: 'Longest time that a transaction may hold a server connection before its client is closed; 0 is no limit.',
     perDatabase: true,
+    perUser: true,
   }),
   idle_transaction_timeout: row<number>('duration', {
     default: 0,
     help: 'Longest time that a client may leave an open transaction without a request before it is closed; 0 is no limit.',
     perDatabase: true,
+    perUser: true,
   }),
   client_idle_timeout: row<number>('duration', {
     default: 0,
     help: 'A client that has asked nothing for this long, outside a transaction, is closed; 0 is no limit.',
     perDatabase: true,
+    perUser: true,
   }),
 }
 
@@ -74,12 +79,14 @@ export const SHARED_LIMIT_ROWS = {
     minimum: 0,
     maximum: MOST_LINKS,
     help: 'Most server connections of a user of the configuration, or of a `vault_path`, over all databases; 0 is no limit.',
+    perUser: true,
   }),
   max_user_client_connections: row<number>('integer', {
     default: 0,
     minimum: 0,
     maximum: MOST_CLIENTS,
     help: 'Most clients that are served with a user of the configuration, or with a `vault_path`, over all databases; 0 is no limit.',
+    perUser: true,
   }),
   max_server_connections: row<number>('integer', {
     default: 0,

@@ -6,6 +6,7 @@ export const POOL_ROWS = {
     default: 'transaction',
     help: 'When a server connection goes back to its pool: `transaction` after each transaction; `session` when the client leaves, so that all session state is kept, but connections are closed with 57P01 when the credential is replaced; `statement` after each statement, and transaction blocks are refused.',
     perDatabase: true,
+    perUser: true,
   }),
   server_reset_query: row<string>('query', {
     default: 'DISCARD ALL',

@@ -1,4 +1,5 @@
 // What readers hand on: raw values with their sources, and the collector of mistakes and warnings.
+import type { Scope } from './scope.ts'
 import type { Mistake } from './settings.ts'
 
 /** A value as it was written; scalars keep their text, so that a password 0123 stays one. */
@@ -6,7 +7,7 @@ export type Raw = string | readonly string[]
 
 export interface Entry {
   /** Undefined for a setting of the process. */
-  readonly database: string | undefined
+  readonly scope: Scope | undefined
   readonly name: string
   readonly raw: Raw
   readonly source: string
@@ -24,10 +25,10 @@ export function quote(text: string): string {
 }
 
 /** How a setting is named to people: `listen_port`, `databases.app.host`. */
-export function pathOf(database: string | undefined, name: string): string {
-  if (database === undefined) return name
-  const shown = PLAIN_NAME.test(database) ? database : quote(database)
-  return name === '' ? `databases.${shown}` : `databases.${shown}.${name}`
+export function pathOf(scope: Scope | undefined, name: string): string {
+  if (scope === undefined) return name
+  const shown = PLAIN_NAME.test(scope.name) ? scope.name : quote(scope.name)
+  return name === '' ? `${scope.kind}.${shown}` : `${scope.kind}.${shown}.${name}`
 }
 
 /** Collects everything that is wrong, so that all of it is reported at once. */

@@ -64,7 +64,7 @@ function vaultEntry(env: Environment, name: string, row: Row<unknown>, readFile:
       const found = variable(env, spelling, name, fileTwin, readFile, findings)
       if (found === undefined) continue
       if (found.raw === '') break
-      return { database: undefined, name, raw: found.raw, source: found.source }
+      return { scope: undefined, name, raw: found.raw, source: found.source }
     }
   }
   return undefined
@@ -111,7 +111,7 @@ export function readOwnEnvironment(env: Environment, readFile: ReadFile, finding
   for (const name of GLOBALS.keys()) {
     const fileTwin = !GLOBALS.has(`${name}_file`)
     const found = variable(env, `${PREFIX}${name.toUpperCase()}`, name, fileTwin, readFile, findings)
-    if (found) entries.push({ database: undefined, name, raw: found.raw, source: found.source })
+    if (found) entries.push({ scope: undefined, name, raw: found.raw, source: found.source })
   }
   reportContradictions(env, findings)
   return entries

@@ -1,6 +1,7 @@
 // Reads the variables of the inovex sidecar image, so that its deployments work unchanged.
 import type { Entry, Findings } from './entry.ts'
 import type { Environment } from './environment.ts'
+import { databaseScope, type Scope } from './scope.ts'
 
 export interface InovexResult {
   readonly entries: readonly Entry[]
@@ -34,8 +35,8 @@ function serverPort(env: Environment, findings: Findings): string | undefined {
 /** Entries of DB_*, VAULT_PATH, TLS_MODE and the like. An empty variable sets nothing; POD_NAMESPACE and other DB_* are not ours. */
 export function readInovex(env: Environment, findings: Findings): InovexResult {
   const entries: Entry[] = []
-  const add = (database: string | undefined, name: string, source: string, raw: string | undefined) => {
-    if (raw) entries.push({ database, name, raw, source })
+  const add = (scope: Scope | undefined, name: string, source: string, raw: string | undefined) => {
+    if (raw) entries.push({ scope, name, raw, source })
   }
   add(undefined, 'listen_port', 'LISTEN_PORT', env.LISTEN_PORT)
   add(undefined, 'vault_cacert', 'VAULT_CA_CERT', env.VAULT_CA_CERT)
@@ -53,10 +54,11 @@ export function readInovex(env: Environment, findings: Findings): InovexResult {
   }
   if (database !== undefined) {
     const mode = tlsMode(env, findings)
-    add(database, 'host', 'DB_HOST', env.DB_HOST)
-    add(database, 'port', 'DB_PORT', serverPort(env, findings))
-    add(database, 'vault_path', 'VAULT_PATH', env.VAULT_PATH)
-    if (mode) add(database, 'server_tls_sslmode', mode.source, mode.raw)
+    const scope = databaseScope(database)
+    add(scope, 'host', 'DB_HOST', env.DB_HOST)
+    add(scope, 'port', 'DB_PORT', serverPort(env, findings))
+    add(scope, 'vault_path', 'VAULT_PATH', env.VAULT_PATH)
+    if (mode) add(scope, 'server_tls_sslmode', mode.source, mode.raw)
   }
   return { entries, database, used: set.length > 0 }
 }

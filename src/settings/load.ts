@@ -1,5 +1,5 @@
 // Loads the settings from all their sources, or reports every mistake at once.
-import { checkDatabases } from './check_databases.ts'
+import { checkDatabases, checkUsers } from './check_databases.ts'
 import { checkListeners } from './check_listeners.ts'
 import { checkPemFiles, checkVault } from './check_vault.ts'
 import { GLOBALS } from './declarations.ts'
@@ -29,7 +29,7 @@ export function flagOf(name: string): string {
 function readConfigFile(input: LoadInput, findings: Findings): YamlResult {
   const flag = input.flags.get('config')
   const file = flag ?? input.env.PGLEASE_CONFIG
-  const nothing: YamlResult = { entries: [], databases: new Map() }
+  const nothing: YamlResult = { entries: [], databases: new Map(), users: new Map() }
   if (file === undefined || file === '') return nothing
   const source = flag === undefined ? 'PGLEASE_CONFIG' : '--config'
   if (file.endsWith('.ini')) {
@@ -58,7 +58,7 @@ function readFlags(flags: ReadonlyMap<string, string>, findings: Findings): read
   const entries: Entry[] = []
   for (const [name, raw] of flags) {
     if (name === 'config') continue
-    if (GLOBALS.has(name)) entries.push({ database: undefined, name, raw, source: flagOf(name) })
+    if (GLOBALS.has(name)) entries.push({ scope: undefined, name, raw, source: flagOf(name) })
     else reportUnknown(findings, undefined, name, flagOf(name), flagOf)
   }
   return entries
@@ -102,6 +102,7 @@ export function load(input: LoadInput): LoadResult {
   checkRuntime(input.env, findings)
   checkListeners(settings, source, findings)
   checkDatabases(settings, source, given.faulty, findings)
+  checkUsers(settings, file.users, findings)
   const vault = { settings, source, faulty: given.faulty, readFile: input.readFile, findings }
   checkVault(vault)
   checkPemFiles(vault)

@@ -42,7 +42,7 @@ such as \`password_file\`. Secrets have no flag. An unknown name is a mistake, a
 every effective value with its source.
 
 Durations are seconds (\`30\`) or have a unit: \`500ms\`, \`30s\`, \`5m\`, \`1h\`, \`1d\`. Sizes are bytes or have a unit: \`64k\`, \`16m\`, \`1g\`. Lists are separated by commas; in
-YAML they may be lists. "db" marks what a database may set for itself, "restart" what takes effect only when pglease starts.
+YAML they may be lists. "db" marks what a database may set for itself, "user" what \`users:\` may set for a user, over its databases; "restart" what takes effect only when pglease starts.
 
 \`\`\`yaml
 vault_addr: https://vault.example:8200
@@ -50,7 +50,11 @@ vault_auth_role: app
 databases:
   app:       { host: db.internal, dbname: app, vault_path: database/creds/app, pool_size: 20 }
   reporting: { host: db2.internal, user: report, password_file: /run/secrets/report }
+users:
+  report: { pool_mode: session, max_user_connections: 5 }
 \`\`\`
+
+A user is what databases log in as: their \`user\`, or their \`vault_path\`. Never a name that a client gives itself.
 `
 
 const cell = (text: string) => text.replaceAll('|', '\\|')
@@ -69,7 +73,7 @@ function typeOf(row: Row<unknown>): string {
 }
 
 function notesOf(name: string, row: Row<unknown>): string {
-  const notes = [row.change === 'restart' ? 'restart' : '', row.perDatabase && GLOBALS.has(name) ? 'db' : '']
+  const notes = [row.change === 'restart' ? 'restart' : '', row.perDatabase && GLOBALS.has(name) ? 'db' : '', row.perUser ? 'user' : '']
   if (row.environment.length > 0) notes.push(row.environment.map((alias) => `\`${alias}\``).join(', '))
   return notes.filter((note) => note !== '').join('; ')
 }

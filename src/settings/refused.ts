@@ -44,7 +44,6 @@ const LATER = [
   'tcp_user_timeout',
   'timezone',
   'unix_socket_group',
-  'users',
 ] as const
 
 const NEVER: Readonly<Record<string, string>> = {

@@ -1,8 +1,9 @@
 // Makes the effective settings out of entries: the strongest source wins, defaults fill the rest, databases inherit.
-import { GLOBAL_ROWS, GLOBALS, PER_DATABASE } from './declarations.ts'
+import { GLOBAL_ROWS, GLOBALS, PER_DATABASE, PER_USER, rowsOf } from './declarations.ts'
 import { type Entry, type Findings, pathOf } from './entry.ts'
 import { hostsOf, type ServerHost } from './hosts.ts'
 import { isLocal } from './local.ts'
+import { databaseScope, userScope } from './scope.ts'
 import type { DatabaseSettings, Settings, SslMode, VaultAuthMethod } from './settings.ts'
 import { parseValue } from './value.ts'
 
@@ -19,12 +20,12 @@ export interface Given {
 /** Parses the last entry of each path: `entries` come in rising priority. */
 export function parseEntries(entries: readonly Entry[], findings: Findings): Given {
   const strongest = new Map<string, Entry>()
-  for (const entry of entries) strongest.set(pathOf(entry.database, entry.name), entry)
+  for (const entry of entries) strongest.set(pathOf(entry.scope, entry.name), entry)
   const values = new Map<string, unknown>()
   const sources = new Map<string, string>()
   const faulty = new Set<string>()
   for (const [path, entry] of strongest) {
-    const row = (entry.database === undefined ? GLOBALS : PER_DATABASE).get(entry.name)
+    const row = rowsOf(entry.scope).get(entry.name)
     if (row === undefined) continue
     sources.set(path, entry.source)
     const parsed = parseValue(row, entry.raw)
@@ -79,13 +80,33 @@ function defaultSslMode(context: DatabaseContext, name: string, hosts: readonly 
   return name === context.inovex || (vaultPath !== undefined && !local) ? 'require' : 'prefer'
 }
 
+/** What `users` says of the one that the database logs in as, over what the database says (as in pgbouncer). */
+function takeOfUser(
+  { given, globals }: DatabaseContext,
+  name: string,
+  resolved: Record<string, unknown>,
+  sources: Map<string, string>,
+): void {
+  const user = userScope(String(resolved.user ?? resolved.vault_path))
+  for (const setting of PER_USER.keys()) {
+    const path = pathOf(user, setting)
+    const isGiven = given.values.has(path)
+    if (!PER_DATABASE.has(setting)) resolved[setting] = isGiven ? given.values.get(path) : globals[setting]
+    else if (isGiven) resolved[setting] = given.values.get(path)
+    if (!isGiven) continue
+    const source = given.sources.get(path) ?? BUILT_IN
+    sources.set(PER_DATABASE.has(setting) ? pathOf(databaseScope(name), setting) : path, source)
+  }
+}
+
 function resolveDatabase(context: DatabaseContext, name: string, sources: Map<string, string>): DatabaseSettings {
   const { given, globals } = context
-  const own = (setting: string) => given.values.get(pathOf(name, setting))
+  const scope = databaseScope(name)
+  const own = (setting: string) => given.values.get(pathOf(scope, setting))
   const host = String(own('host') ?? '')
   const resolved: Record<string, unknown> = { name }
   for (const [setting, row] of PER_DATABASE) {
-    const path = pathOf(name, setting)
+    const path = pathOf(scope, setting)
     const inherited = Object.hasOwn(GLOBAL_ROWS, setting)
     const value = given.values.has(path) ? own(setting) : inherited ? globals[setting] : row.default
     resolved[setting] = value
@@ -99,14 +120,15 @@ function resolveDatabase(context: DatabaseContext, name: string, sources: Map<st
   resolved.dbname ??= name
   if (resolved.pool_size === undefined) {
     resolved.pool_size = globals.default_pool_size
-    sources.set(pathOf(name, 'pool_size'), context.globalSources.get('default_pool_size') ?? BUILT_IN)
+    sources.set(pathOf(scope, 'pool_size'), context.globalSources.get('default_pool_size') ?? BUILT_IN)
   }
   if (typeof resolved.vault_path === 'string') resolved.vault_path = resolved.vault_path.replace(/^\/+|\/+$/g, '')
-  if (!given.values.has(pathOf(name, 'server_tls_sslmode'))) {
+  takeOfUser(context, name, resolved, sources)
+  if (!given.values.has(pathOf(scope, 'server_tls_sslmode'))) {
     resolved.server_tls_sslmode = defaultSslMode(context, name, hosts, own('vault_path'))
   }
   if (hosts.every((one) => one.host.startsWith('/'))) resolved.server_tls_sslmode = 'disable'
-  // Every key of DatabaseSettings but `name` and `hosts` is a key of PER_DATABASE, parsed by the schema of its row.
+  // Every key of DatabaseSettings but `name` and `hosts` is a key of PER_DATABASE or PER_USER, parsed by the schema of its row.
   return Object.freeze(resolved) as unknown as DatabaseSettings
 }
 

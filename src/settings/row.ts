@@ -31,6 +31,8 @@ interface Facts<Value> {
   readonly change?: 'reload' | 'restart'
   /** A database may set its own. */
   readonly perDatabase?: boolean
+  /** A user may, over its database. */
+  readonly perUser?: boolean
   /** In milliseconds for durations, bytes for sizes. */
   readonly minimum?: number
   readonly maximum?: number
@@ -62,6 +64,7 @@ function complete<Value>(kind: Kind, choices: readonly string[], facts: Facts<Va
     defaultText: facts.defaultText,
     change: facts.change ?? 'reload',
     perDatabase: facts.perDatabase ?? false,
+    perUser: facts.perUser ?? false,
     minimum: facts.minimum,
     maximum: facts.maximum,
     environment: facts.environment ?? [],

@@ -32,6 +32,9 @@ export interface DatabaseSettings extends Limits {
   /** 0 = no limit. */
   readonly pool_size: number
   readonly pool_mode: Globals['pool_mode']
+  /** Of its user, over all databases. 0 = no limit. */
+  readonly max_user_connections: number
+  readonly max_user_client_connections: number
   readonly server_lifetime: number
   readonly connect_query: string | undefined
   readonly server_role: string | undefined

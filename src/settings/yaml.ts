@@ -1,7 +1,8 @@
 // Reads a YAML file into entries that know their line; quotes nothing of the file but names of settings.
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, type YAMLMap } from 'yaml'
-import { GLOBALS, PER_DATABASE } from './declarations.ts'
+import { rowsOf } from './declarations.ts'
 import { type Entry, type Findings, pathOf, type Raw, type ReadFile, readValueFile } from './entry.ts'
+import type { Scope } from './scope.ts'
 import { reportUnknown } from './unknown.ts'
 
 const LONGEST_FILE = 1_048_576
@@ -30,9 +31,10 @@ export interface YamlResult {
   readonly entries: readonly Entry[]
   /** Databases that the file names, with the source of each. */
   readonly databases: ReadonlyMap<string, string>
+  readonly users: ReadonlyMap<string, string>
 }
 
-const NOTHING: YamlResult = { entries: [], databases: new Map() }
+const NOTHING: YamlResult = { entries: [], databases: new Map(), users: new Map() }
 
 function resolve(reading: Reading, node: unknown): Node | undefined {
   if (isAlias(node)) return node.resolve(reading.document)
@@ -67,67 +69,84 @@ function rawOf(reading: Reading, setting: string, source: string, node: Node | u
 }
 
 /** `x_file` of a secret that has no such setting of its own: reads the secret from that file. */
-function readSecret(reading: Reading, database: string | undefined, name: string, source: string, raw: Raw): void {
+function readSecret(reading: Reading, scope: Scope | undefined, name: string, source: string, raw: Raw): void {
   const read = typeof raw === 'string' ? readValueFile(reading.readFile, raw) : { code: 'a list' }
-  if ('text' in read) reading.entries.push({ database, name: name.slice(0, -'_file'.length), raw: read.text, source })
+  if ('text' in read) reading.entries.push({ scope, name: name.slice(0, -'_file'.length), raw: read.text, source })
   else {
     const fix = 'Name a file that pglease may read.'
-    reading.findings.mistake(pathOf(database, name), source, `names a file that cannot be read (${read.code})`, fix)
+    reading.findings.mistake(pathOf(scope, name), source, `names a file that cannot be read (${read.code})`, fix)
   }
 }
 
-function readMap(reading: Reading, database: string | undefined, map: YAMLMap): void {
-  const rows = database === undefined ? GLOBALS : PER_DATABASE
+function readMap(reading: Reading, scope: Scope | undefined, map: YAMLMap): void {
+  const rows = rowsOf(scope)
   const seen = new Map<string, string>()
   for (const pair of map.items) {
     const source = sourceOf(reading, pair.key)
     const name = textOf(resolve(reading, pair.key))
     if (name === undefined) {
-      reading.findings.mistake(pathOf(database, ''), source, 'has a name that is no text', 'Write `name: value`.')
+      reading.findings.mistake(pathOf(scope, ''), source, 'has a name that is no text', 'Write `name: value`.')
       continue
     }
-    if (database === undefined && name === 'databases') continue
+    if (scope === undefined && isKind(name)) continue
     const secret = name.endsWith('_file') && rows.get(name.slice(0, -'_file'.length))?.kind === 'secret' && !rows.has(name)
     if (!rows.has(name) && !secret) {
-      reportUnknown(reading.findings, database, name, source)
+      reportUnknown(reading.findings, scope, name, source)
       continue
     }
-    const raw = rawOf(reading, pathOf(database, name), source, resolve(reading, pair.value))
+    const raw = rawOf(reading, pathOf(scope, name), source, resolve(reading, pair.value))
     if (raw === undefined) continue
     const target = secret ? name.slice(0, -'_file'.length) : name
     const earlier = seen.get(target)
     if (earlier !== undefined) {
-      reading.findings.mistake(pathOf(database, target), source, `is set twice, also by ${earlier}`, 'Keep one of the two.')
+      reading.findings.mistake(pathOf(scope, target), source, `is set twice, also by ${earlier}`, 'Keep one of the two.')
     }
     seen.set(target, name)
-    if (secret) readSecret(reading, database, name, source, raw)
-    else reading.entries.push({ database, name, raw, source })
+    if (secret) readSecret(reading, scope, name, source, raw)
+    else reading.entries.push({ scope, name, raw, source })
   }
 }
 
-function readDatabases(reading: Reading, node: Node | undefined, source: string): Map<string, string> {
-  const databases = new Map<string, string>()
-  const fix = 'Write `databases:` and below it one line per database: `name: { host: ..., vault_path: ... }`.'
+/** What stands there, for those who wrote something else. */
+const SHAPES: Readonly<Record<Scope['kind'], { readonly list: string; readonly empty: string }>> = {
+  databases: {
+    list: 'Write `databases:` and below it one line per database: `name: { host: ..., vault_path: ... }`.',
+    empty: 'Give it at least a host and a vault_path or user.',
+  },
+  users: {
+    list: 'Write `users:` and below it one line per user of a database, or per vault_path: `name: { pool_mode: session }`.',
+    empty: 'Give it a setting, or leave it out.',
+  },
+}
+
+const isKind = (name: string): name is Scope['kind'] => Object.hasOwn(SHAPES, name)
+
+/** The named groups of settings below `databases:` or `users:`, with the source of each. */
+function readScopes(reading: Reading, kind: Scope['kind'], top: YAMLMap): Map<string, string> {
+  const named = new Map<string, string>()
+  const pair = top.items.find((item) => textOf(resolve(reading, item.key)) === kind)
+  if (pair === undefined) return named
+  const node = resolve(reading, pair.value)
+  const shape = SHAPES[kind]
   if (!isMap(node)) {
-    reading.findings.mistake('databases', source, 'is not a list of named databases', fix)
-    return databases
+    reading.findings.mistake(kind, sourceOf(reading, pair.key), `is not a list of named ${kind}`, shape.list)
+    return named
   }
-  for (const pair of node.items) {
-    const where = sourceOf(reading, pair.key)
-    const key = resolve(reading, pair.key)
+  for (const item of node.items) {
+    const where = sourceOf(reading, item.key)
+    const key = resolve(reading, item.key)
     // A database may well be called null: its name is taken as written.
     const name = isScalar(key) ? String(key.value ?? '') : undefined
-    const entry = resolve(reading, pair.value)
-    if (name === undefined) reading.findings.mistake('databases', where, 'has a name that is no text', fix)
-    else if (!isMap(entry)) {
-      reading.findings.mistake(pathOf(name, ''), where, 'holds no settings', 'Give it at least a host and a vault_path or user.')
-      databases.set(name, where)
-    } else {
-      databases.set(name, where)
-      readMap(reading, name, entry)
+    const entry = resolve(reading, item.value)
+    if (name === undefined) {
+      reading.findings.mistake(kind, where, 'has a name that is no text', shape.list)
+      continue
     }
+    named.set(name, where)
+    if (isMap(entry)) readMap(reading, { kind, name }, entry)
+    else reading.findings.mistake(pathOf({ kind, name }, ''), where, 'holds no settings', shape.empty)
   }
-  return databases
+  return named
 }
 
 function parse(text: string, lines: LineCounter): Document | undefined {
@@ -165,7 +184,6 @@ export function readYaml(text: string, file: string, readFile: ReadFile, finding
   }
   const reading: Reading = { document, lines, file, readFile, findings, entries: [] }
   readMap(reading, undefined, top)
-  const pair = top.items.find((item) => textOf(resolve(reading, item.key)) === 'databases')
-  const databases = pair ? readDatabases(reading, resolve(reading, pair.value), sourceOf(reading, pair.key)) : new Map<string, string>()
-  return { entries: reading.entries, databases }
+  const [databases, users] = [readScopes(reading, 'databases', top), readScopes(reading, 'users', top)]
+  return { entries: reading.entries, databases, users }
 }

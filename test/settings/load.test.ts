@@ -1,6 +1,7 @@
 // Sources and their priority, and every mistake at once.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { effectiveLines } from '../../src/settings/effective.ts'
 import { bad, good, lines, loadFrom, ONE } from './load_kit.ts'
 
 test('built-in values are pgbouncer’s, and a database resolves its defaults', () => {
@@ -51,6 +52,75 @@ test('a database’s own value wins over that of the process', () => {
   assert.equal(settings.databases.get('b')?.pool_size, 3)
   assert.equal(sources.get('databases.a.server_tls_sslmode'), 'file config.yaml:1')
   assert.equal(sources.get('databases.b.server_tls_sslmode'), 'file config.yaml:6')
+})
+
+test('what users says of a user or a vault_path wins over its databases, and its limits hold over them', () => {
+  const yaml = [
+    'vault_token: t',
+    'pool_mode: statement',
+    'max_user_connections: 9',
+    'databases:',
+    '  a: { host: h, user: u, pool_mode: transaction, pool_size: 3 }',
+    '  b: { host: h, user: u }',
+    '  c: { host: h, vault_path: /database/creds/r/ }',
+    '  d: { host: h, user: other }',
+    'users:',
+    '  u: { pool_mode: session, pool_size: 2, query_timeout: 7, max_user_client_connections: 5 }',
+    '  database/creds/r: { max_user_connections: 1 }',
+    '',
+  ].join('\n')
+  const loaded = good({ yaml })
+  const { settings, sources } = loaded
+  const of = (name: string) => settings.databases.get(name)!
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => of(name).pool_mode),
+    ['session', 'session', 'statement', 'statement'],
+  )
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => of(name).pool_size),
+    [2, 2, 20, 20],
+  )
+  assert.deepEqual(
+    ['a', 'd'].map((name) => of(name).query_timeout),
+    [7000, 0],
+  )
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => of(name).max_user_connections),
+    [9, 9, 1, 9],
+  )
+  assert.deepEqual(
+    ['a', 'b', 'c', 'd'].map((name) => of(name).max_user_client_connections),
+    [5, 5, 0, 0],
+  )
+  assert.equal(sources.get('databases.a.pool_mode'), 'file config.yaml:10')
+  const shown = effectiveLines(loaded).filter(({ path }) => path.startsWith('users.'))
+  assert.deepEqual(
+    shown.map(({ path, value }) => `${path} ${value}`),
+    ['users.u.max_user_client_connections 5', 'users."database/creds/r".max_user_connections 1'],
+  )
+})
+
+test('users has names that databases log in as, and settings that a user may have', () => {
+  const first = (users: string) => {
+    const [mistake] = bad({ yaml: `databases:\n  a: { host: h, user: report }\n${users}` })
+    return `${mistake?.setting} ${mistake?.source}: ${mistake?.problem}. ${mistake?.fix}`
+  }
+  const where = 'file config.yaml:4'
+  assert.equal(
+    first('users:\n  reprot: { pool_size: 1 }\n'),
+    `users.reprot ${where}: is neither the user nor the vault_path of a database. Did you mean report?`,
+  )
+  assert.equal(
+    first('users:\n  report: { host: x }\n'),
+    `users.report.host ${where}: belongs to a database. Move it under databases.<name>.host.`,
+  )
+  assert.equal(
+    first('users:\n  report: { log_level: x }\n'),
+    `users.report.log_level ${where}: belongs to the whole process. Move log_level to the top of the file.`,
+  )
+  assert.equal(first('users:\n  report: { pool_mod: x }\n'), `users.report.pool_mod ${where}: is not a setting. Did you mean pool_mode?`)
+  assert.match(first('users:\n  report: 1\n'), /^users\.report .*: holds no settings\. Give it a setting/)
+  assert.match(first('users: 1\n'), /^users .*: is not a list of named users\. Write `users:`/)
 })
 
 test('the default of server_tls_sslmode follows credential and host', () => {

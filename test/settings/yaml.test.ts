@@ -58,7 +58,7 @@ test('wrong shapes are named', () => {
   assert.match(first(`listen_port:\n${ONE}`), /^listen_port \| file config\.yaml:1 \| has no value/)
   assert.match(first(`listen_port: { a: 1 }\n${ONE}`), /^listen_port \| file config\.yaml:1 \| holds further settings/)
   assert.match(first(`listen_addr: [[1]]\n${ONE}`), /^listen_addr \|.*has no value/)
-  assert.match(first(`users: {}\n${ONE}`), /^users \| file config\.yaml:1 \| is not supported yet/)
+  assert.match(first(`auth_file: x\n${ONE}`), /^auth_file \| file config\.yaml:1 \| is not supported yet/)
   assert.match(first(`logfile: x\n${ONE}`), /^logfile \|.*pglease logs to standard error/)
   assert.match(
     first('databases:\n  app: { host: h, user: u, listen_port: 1 }\n'),
