@@ -24,7 +24,7 @@ export interface LoginOptions {
 
 export class RawClient {
   readonly socket: Socket
-  /** Every message so far. */
+  /** Every message so far, or since `forgetRead`. */
   readonly received: ServerMessage[] = []
   /** The server's half is closed. */
   ended = false
@@ -75,6 +75,12 @@ export class RawClient {
     const next = this.received[this.#read++]
     if (!next) throw new Error(`the connection ended ${this.errorCode}`)
     return next
+  }
+
+  /** Lets go of the messages that were read: a client of a long run would keep them all. */
+  forgetRead(): void {
+    this.received.splice(0, this.#read)
+    this.#read = 0
   }
 
   /** The messages up to and with the first of `type`; notices and ParameterStatus included. */

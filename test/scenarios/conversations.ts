@@ -19,6 +19,7 @@ export async function converse(client: RawClient, { chunks, marker }: Conversati
   } catch (error) {
     lines.push(String(error).slice(0, 200))
   }
+  client.forgetRead()
   return lines
     .filter((line) => !line.startsWith('ParameterStatus'))
     .map((line) => line.replace(/x{50,}|y{50,}/g, '~').replace(/prepared statement "\w*"/, 'prepared statement ~'))
