@@ -203,9 +203,12 @@ export async function poll<T>(
   }
 }
 
+/** Stopped, or ended: a parent that is stopped does not collect its children. */
+const STILL = new Set(['T', 'Z', 'X'])
+
 /** Resolves when every thread of the processes stands still: SIGSTOP takes a moment, in which they may still answer. */
 export async function standStill(pids: readonly number[]): Promise<void> {
-  await poll('the processes stand still', () => pids.every((pid) => threadStates(pid).every((state) => state === 'T')) || undefined)
+  await poll('the processes stand still', () => pids.every((pid) => threadStates(pid).every((state) => STILL.has(state))) || undefined)
 }
 
 /** The state letters of proc(5) of a process's threads; none once it has ended. */
