@@ -46,16 +46,20 @@ function asText({ time, level, event, msg, ...fields }: LogLine): string {
 /** A log whose lines go to `write`. What is below `level` costs one comparison. */
 export function createLog({ format, level, clock, write }: LogOptions): ConfiguredLog {
   const redaction = new Redaction()
+  /** The oldest stands at `place` once there are as many as are kept. */
   const recent: LogLine[] = []
+  let place = 0
   const listeners = new Set<(line: LogLine) => void>()
+  const timestamp = timestamps()
   let lowest = LOG_LEVELS.indexOf(level)
   const at = (own: LogLevel) => {
     const rank = LOG_LEVELS.indexOf(own)
     return (event: LogEvent, msg: string, fields?: LogFields) => {
       if (rank < lowest) return
-      const time = new Date(clock.wallMs()).toISOString()
-      const line = withFields({ time, level: own, event, msg: redaction.apply(msg) }, fields, redaction)
-      if (recent.push(line) > KEPT_LINES) recent.shift()
+      const line = { time: timestamp(clock.wallMs()), level: own, event, msg: redaction.apply(msg) }
+      addFields(line, fields, redaction)
+      recent[place] = line
+      place = (place + 1) % KEPT_LINES
       for (const listener of listeners) listener(line)
       write(format === 'json' ? `${escaped(JSON.stringify(line))}\n` : asText(line))
     }
@@ -65,7 +69,7 @@ export function createLog({ format, level, clock, write }: LogOptions): Configur
     info: at('info'),
     warning: at('warning'),
     error: at('error'),
-    recent: () => [...recent],
+    recent: () => [...recent.slice(place), ...recent.slice(0, place)],
     onLine: (listener) => {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -77,11 +81,20 @@ export function createLog({ format, level, clock, write }: LogOptions): Configur
   }
 }
 
-function withFields(line: LogLine, fields: LogFields | undefined, redaction: Redaction): LogLine {
-  const whole: Record<string, unknown> & LogLine = { ...line }
+function addFields(line: Record<string, unknown>, fields: LogFields | undefined, redaction: Redaction): void {
   for (const key in fields) {
     const value = fields[key as keyof LogFields]
-    if (value !== undefined) whole[key] = typeof value === 'string' ? redaction.apply(value) : value
+    if (value !== undefined) line[key] = typeof value === 'string' ? redaction.apply(value) : value
   }
-  return whole
+}
+
+/** RFC 3339 of the last wall time that was asked for: under load many lines are of one millisecond. */
+function timestamps(): (wallMs: number) => string {
+  let lastMs = Number.NaN
+  let text = ''
+  return (wallMs) => {
+    if (wallMs !== lastMs) text = new Date(wallMs).toISOString()
+    lastMs = wallMs
+    return text
+  }
 }

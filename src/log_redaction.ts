@@ -63,7 +63,7 @@ export class Redaction {
   apply(text: string): string {
     let clean = text
     this.#sorted ??= longestFirst(this.#forms.values())
-    for (const form of this.#sorted) if (clean.includes(form)) clean = clean.replaceAll(form, REDACTED)
+    for (const form of this.#sorted) if (form.length <= clean.length && clean.includes(form)) clean = clean.replaceAll(form, REDACTED)
     return clean
   }
 }

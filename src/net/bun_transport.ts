@@ -50,10 +50,8 @@ export class BunTransport implements Transport {
     this.socket = socket
     this.handler = new EarlyEvents()
     this.remoteAddress = address?.kind === 'unix' ? addressText(address) : hostPort(socket.remoteAddress, socket.remotePort)
-    if (address?.kind !== 'unix') {
-      socket.setNoDelay(true)
-      socket.setKeepAlive(true, 0)
-    }
+    // Bun has set TCP_NODELAY
+    if (address?.kind !== 'unix') socket.setKeepAlive(true, 0)
   }
 
   setHandler(handler: TransportHandler): void {
@@ -139,7 +137,7 @@ export class BunTransport implements Transport {
     if (this.#state !== 'open') return
     if (this.#queue !== undefined && this.#queue.length > 0) return this.end()
     this.#state = 'ending'
-    this.socket.end()
+    this.socket.close()
   }
 
   #halfClose(): void {

@@ -21,12 +21,11 @@ export interface BunSocket<Data> {
   /** Half-closes. */
   shutdown(): void
   /** Closes both directions; what the kernel holds is still sent. */
-  end(): void
+  close(): void
   /** Resets the connection. */
   terminate(): void
   pause(): void
   resume(): void
-  setNoDelay(on: boolean): boolean
   setKeepAlive(on: boolean, initialDelayMs: number): boolean
   getPeerX509Certificate(): { readonly raw: Uint8Array; readonly subject: string; readonly fingerprint256: string } | undefined
   upgradeTLS(options: {
