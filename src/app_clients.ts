@@ -6,6 +6,7 @@ import type { GreetParts } from './client/greet_parts.ts'
 import { Registry } from './client/registry.ts'
 import { ReplicationSession } from './client/replication_session.ts'
 import { SessionTimeouts } from './client/session_timeouts.ts'
+import { StartupMemory } from './client/startup_memory.ts'
 import type { Clock } from './clock.ts'
 import { PgleaseError } from './errors.ts'
 import { authenticateAny } from './identity.ts'
@@ -49,6 +50,7 @@ export function buildClients(parts: ClientParts): Clients {
     clock,
     log,
     names,
+    startups: new StartupMemory(names),
     registry,
     authenticate: authenticateAny,
     route: (identity, server) => (server ? routes.findServer(identity) : routes.find(identity)),

@@ -1,11 +1,10 @@
 // What a greeting ends with: the session of a client that has been let in, or its replication connection.
 import type { Transport } from '../net/transport.ts'
-import { Parameters } from '../wire/parameters.ts'
 import type { ReplicationKind, StartupMessage } from '../wire/startup.ts'
 import type { Destination, GreetParts } from './greet_parts.ts'
 import { ReplicationSession } from './replication_session.ts'
 import { Session } from './session.ts'
-import { replicationRequest } from './startup_parameters.ts'
+import { initialParameters, replicationRequest, type Wishes } from './startup_parameters.ts'
 import { welcomeMessages } from './welcome.ts'
 
 /** A client that has been let in: it has a place of its `destination`, and its login is over. */
@@ -22,14 +21,12 @@ export function beginSession(
   parts: GreetParts,
   { transport, startup, destination, ahead }: Guest,
   server: ReadonlyMap<string, string>,
-  wanted: readonly (readonly [string, string])[],
+  wanted: Wishes,
 ): void {
   const { registry, clock, log, names } = parts
   const { log_connections, log_pooler_errors, max_packet_size } = parts.settings()
   const { database, pool, meter, admission } = destination
-  const parameters = new Parameters(names)
-  for (const [name, value] of server) parameters.set(name, value)
-  for (const [name, value] of wanted) parameters.set(name, value)
+  const parameters = initialParameters(server, wanted, names)
   const key = registry.newKey(startup.minor >= 2)
   const id = key.processId
   const session = new Session({

@@ -5,12 +5,12 @@ import type { Identity } from '../identity.ts'
 import type { Transport, TransportEnd, TransportHandler } from '../net/transport.ts'
 import type { WelcomeWaiter } from '../pool/welcome.ts'
 import { errorResponse } from '../wire/reply.ts'
-import { parseStartup, type StartupMessage } from '../wire/startup.ts'
+import type { StartupMessage } from '../wire/startup.ts'
 import type { Admission } from './admission.ts'
 import { beginReplication, beginSession, type Guest } from './begin.ts'
 import type { Destination, GreetParts } from './greet_parts.ts'
 import type { CancelKey, Newcomer } from './registry.ts'
-import { trackedParameters } from './startup_parameters.ts'
+import type { Wishes } from './startup_parameters.ts'
 
 const LINGER_MS = 2000
 /** What a client may send ahead of its welcome; PostgreSQL's drivers send nothing. */
@@ -37,7 +37,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   #timer: Timer | undefined
   #startup: StartupMessage | undefined
   #destination: Destination | undefined
-  #parameters: readonly (readonly [string, string])[] = []
+  #parameters: Wishes = []
 
   constructor(transport: Transport, parts: GreetParts) {
     this.#parts = parts
@@ -70,7 +70,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
   }
 
   #read(): void {
-    const packet = parseStartup(this.#received)
+    const packet = this.#parts.startups.parse(this.#received)
     switch (packet.kind) {
       case 'need_more':
         return
@@ -129,7 +129,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     const destination = this.#parts.route(identity, replication === 'physical')
     if (destination === undefined) return this.#fail(new PgleaseError('no_such_database', startup.database))
     const ignored = this.#parts.settings().ignore_startup_parameters
-    const parameters = replication === undefined ? trackedParameters(startup, this.#parts.names, ignored) : []
+    const parameters = replication === undefined ? this.#parts.startups.tracked(startup, ignored) : []
     if (parameters instanceof PgleaseError) return this.#fail(parameters)
     const full = destination.admission.enter()
     if (full !== undefined) return this.#fail(full, 'client_limit')

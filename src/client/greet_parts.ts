@@ -11,6 +11,7 @@ import type { ParameterNames } from '../wire/parameters.ts'
 import type { Admission } from './admission.ts'
 import type { CancelKey, Registry } from './registry.ts'
 import type { SessionMeter } from './session_meter.ts'
+import type { StartupMemory } from './startup_memory.ts'
 
 export interface GreetSettings {
   readonly max_client_conn: number
@@ -42,6 +43,7 @@ export interface GreetParts {
   readonly clock: Clock
   readonly log: Log
   readonly names: ParameterNames
+  readonly startups: StartupMemory
   readonly registry: Registry
   readonly authenticate: Authenticator
   /** `server`: any database of the server will do (physical replication). */

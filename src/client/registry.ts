@@ -1,5 +1,5 @@
 // All clients of the process: the limit on them, the keys with which their queries are cancelled, and their states for metrics.
-import { randomBytes, randomInt, timingSafeEqual } from 'node:crypto'
+import { randomInt, timingSafeEqual } from 'node:crypto'
 import type { CloseReason } from '../errors.ts'
 import type { ReplicationSession } from './replication_session.ts'
 import type { Session } from './session.ts'
@@ -47,7 +47,8 @@ export class Registry {
   newKey(long: boolean): CancelKey {
     let processId = randomInt(1, 2 ** 31 - 1)
     while (this.#sessions.has(processId) || this.#replications.has(processId)) processId = randomInt(1, 2 ** 31 - 1)
-    return { processId, key: randomBytes(long ? LONG_KEY_BYTES : SHORT_KEY_BYTES) }
+    // as random as node:crypto's randomBytes, at a twentieth of its time on Bun
+    return { processId, key: crypto.getRandomValues(Buffer.alloc(long ? LONG_KEY_BYTES : SHORT_KEY_BYTES)) }
   }
 
   add(session: Session, key: CancelKey): void {

@@ -7,7 +7,9 @@ import { Ring } from '../wire/ring.ts'
 
 /** Longest Parse that is kept; with a longer one the link stays with the session. */
 export const KEPT_LIMIT = 64 * 1024
-const SMALL_BUFFER = 256
+const SMALLEST_BUFFER = 256
+/** Most clients never prepare an unnamed statement. */
+const NO_BYTES: Buffer = Buffer.alloc(0)
 /** In a Describe or Close. */
 export const STATEMENT = 0x53
 const TOO_LONG = -1
@@ -27,14 +29,14 @@ const SLOT = { own: 0, foreign: 1, asked: 2, unsure: 3 } as const
 
 export class UnnamedStatement implements LedgerListener {
   /** The Parse that the server confirmed last, in the first `#keptLength` bytes. */
-  #kept: Buffer = Buffer.allocUnsafe(SMALL_BUFFER)
+  #kept: Buffer = NO_BYTES
   #keptLength = 0
   /** The Parses that were forwarded and are not confirmed yet, one after another. */
-  #asked: Buffer = Buffer.allocUnsafe(SMALL_BUFFER)
+  #asked: Buffer = NO_BYTES
   #askedStart = 0
   #askedEnd = 0
   /** Their lengths, oldest first. */
-  readonly #lengths = new Ring(4)
+  readonly #lengths = new Ring(0)
   #link: Link | null = null
   /** The only link whose unnamed statement is the kept one. */
   #holder: Link | null = null
@@ -153,12 +155,12 @@ export class UnnamedStatement implements LedgerListener {
     this.#askedStart = 0
     this.#askedEnd = 0
     // what one long pipeline needed is not kept for ever
-    if (this.#asked.length > KEPT_LIMIT) this.#asked = Buffer.allocUnsafe(SMALL_BUFFER)
+    if (this.#asked.length > KEPT_LIMIT) this.#asked = NO_BYTES
   }
 
   #makeRoom(length: number): void {
     const used = this.#askedEnd - this.#askedStart
-    const target = used + length <= this.#asked.length ? this.#asked : Buffer.allocUnsafe(2 * (used + length))
+    const target = used + length <= this.#asked.length ? this.#asked : Buffer.allocUnsafe(Math.max(SMALLEST_BUFFER, 2 * (used + length)))
     this.#asked.copy(target, 0, this.#askedStart, this.#askedEnd)
     this.#asked = target
     this.#askedStart = 0

@@ -5,6 +5,8 @@ import { authenticationOk, backendKeyData, negotiateProtocolVersion, parameterSt
 import type { StartupMessage } from '../wire/startup.ts'
 import type { CancelKey } from './registry.ts'
 
+const READY = readyForQuery('I')
+
 /** The last greeting for what a server reported: clients of one application ask for the same values. */
 const remembered = new WeakMap<ReadonlyMap<string, string>, { readonly key: string; readonly bytes: Buffer }>()
 
@@ -29,7 +31,7 @@ export function welcomeMessages(
   parameters: Parameters,
   { processId, key }: CancelKey,
 ): Buffer {
-  const messages = [welcomeBytes(server, parameters), backendKeyData(processId, key), readyForQuery('I')]
+  const messages = [welcomeBytes(server, parameters), backendKeyData(processId, key), READY]
   if (minor > PROTOCOL_MINOR || protocolOptions.length > 0) {
     messages.unshift(negotiateProtocolVersion(Math.min(minor, PROTOCOL_MINOR), protocolOptions))
   }

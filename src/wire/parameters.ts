@@ -37,9 +37,16 @@ export class Parameters {
   readonly values: (string | undefined)[]
   /** Undefined = a value has changed since it was made. */
   #key: string | undefined
-  constructor(names: ParameterNames) {
+  constructor(names: ParameterNames, values: (string | undefined)[] = new Array(names.names.length).fill(undefined)) {
     this.names = names
-    this.values = new Array(names.names.length).fill(undefined)
+    this.values = values
+  }
+
+  /** The same values, to be changed apart. */
+  copy(): Parameters {
+    const copy = new Parameters(this.names, this.values.slice())
+    copy.#key = this.key
+    return copy
   }
 
   /** Two sides with the same key need no SET. */

@@ -1,14 +1,17 @@
 // A queue of whole numbers in one typed array: on the data path it allocates nothing once it has grown.
 
+const SMALLEST = 4
+const EMPTY = new Int32Array(0)
+
 export class Ring {
   count = 0
   #values: Int32Array
   #mask: number
   #first = 0
 
-  /** `capacity`: to begin with; a power of two. */
+  /** `capacity`: to begin with; 0 or a power of two. */
   constructor(capacity: number) {
-    this.#values = new Int32Array(capacity)
+    this.#values = capacity === 0 ? EMPTY : new Int32Array(capacity)
     this.#mask = capacity - 1
   }
 
@@ -42,7 +45,7 @@ export class Ring {
   }
 
   #grow(): void {
-    const larger = new Int32Array(this.#values.length * 2)
+    const larger = new Int32Array(Math.max(SMALLEST, this.#values.length * 2))
     for (let index = 0; index < this.count; index++) larger[index] = this.#values[(this.#first + index) & this.#mask] as number
     this.#values = larger
     this.#mask = larger.length - 1

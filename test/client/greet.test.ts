@@ -5,6 +5,7 @@ import { Admission, ClientCount } from '../../src/client/admission.ts'
 import { Greeting } from '../../src/client/greet.ts'
 import type { Destination, GreetParts, GreetSettings } from '../../src/client/greet_parts.ts'
 import { type CancelKey, Registry } from '../../src/client/registry.ts'
+import { StartupMemory } from '../../src/client/startup_memory.ts'
 import { type CloseReason, ERRORS, PgleaseError } from '../../src/errors.ts'
 import { authenticateAny } from '../../src/identity.ts'
 import { GLOBALS } from '../../src/settings/declarations.ts'
@@ -31,10 +32,12 @@ class Door {
   refusing = false
   admission = new Admission([])
   readonly world: SessionWorld
+  readonly startups: StartupMemory
   readonly settings: GreetSettings
 
   constructor(world: SessionWorld, settings: Partial<GreetSettings> = {}) {
     this.world = world
+    this.startups = new StartupMemory(world.names)
     this.settings = { ...SETTINGS, ...settings }
   }
 
@@ -56,6 +59,7 @@ class Door {
       clock: this.world.clock,
       log: quietLog,
       names: this.world.names,
+      startups: this.startups,
       registry: this.registry,
       authenticate: authenticateAny,
       route: ({ database }, server) => (database === 'app' || (server && database === 'replication') ? destination : undefined),

@@ -11,8 +11,8 @@ test('property: a ring does what an array does', () => {
     { weight: 1, arbitrary: fc.constantFrom({ what: 'takeRest' as const, value: 0 }, { what: 'clear' as const, value: 0 }) },
   )
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60, size: 'max' }), (steps) => {
-      const ring = new Ring(2)
+    fc.property(fc.constantFrom(0, 2), fc.array(step, { maxLength: 60, size: 'max' }), (capacity, steps) => {
+      const ring = new Ring(capacity)
       const model: number[] = []
       for (const { what, value } of steps) {
         if (what === 'push') {
