@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { RawClient } from '../../test/kit/raw-client.ts'
 import { query } from '../../test/kit/raw-messages.ts'
 import type { CopyCase, PgbenchCase } from './bench_cases.ts'
-import { DATABASE, type Pooler } from './bench_proxy.ts'
+import { DATABASE, type Memory, type Pooler } from './bench_proxy.ts'
 import { COPY_MEGABYTES, type World } from './bench_world.ts'
 import { mustRun } from './run.ts'
 
@@ -19,8 +19,8 @@ export interface Sample {
   rate: number
   /** Seconds of the proxy's own processor time; 0 without a proxy. */
   cpuSeconds: number
-  /** MB that the proxy had resident afterwards; 0 without a proxy. */
-  resident: number
+  /** What the proxy had in memory afterwards; nothing without a proxy. */
+  memory: Memory
 }
 
 /** Through a proxy, or straight to PostgreSQL. */
@@ -39,11 +39,11 @@ function address(world: World, way: Way, tls = false): Address {
 }
 
 async function measured(way: Way, load: () => Promise<Pick<Sample, 'units' | 'rate'>>): Promise<Sample> {
-  if (way === 'direct') return { ...(await load()), cpuSeconds: 0, resident: 0 }
+  if (way === 'direct') return { ...(await load()), cpuSeconds: 0, memory: { resident: 0, own: 0 } }
   const before = way.cpuSeconds()
   const result = await load()
   await pause(AFTERMATH_MS)
-  return { ...result, cpuSeconds: way.cpuSeconds() - before, resident: way.resident().now }
+  return { ...result, cpuSeconds: way.cpuSeconds() - before, memory: way.memory() }
 }
 
 function numberIn(output: string, pattern: RegExp): number {
@@ -84,7 +84,7 @@ export function runCopy(world: World, way: Way, load: CopyCase, seconds: number)
   })
 }
 
-/** So many clients that each ran one query and then stay idle. The sample's `resident` is while they are connected. */
+/** So many clients that each ran one query and then stay idle. The sample's `memory` is while they are connected. */
 export async function runIdle(proxy: Pooler, count: number): Promise<Sample> {
   const clients: RawClient[] = []
   const before = proxy.cpuSeconds()
@@ -99,7 +99,7 @@ export async function runIdle(proxy: Pooler, count: number): Promise<Sample> {
     while (clients.length < count) await Promise.all(Array.from({ length: Math.min(LOGINS_AT_ONCE, count - clients.length) }, login))
     const seconds = (performance.now() - started) / 1000
     await pause(AFTERMATH_MS * 10)
-    return { units: count, rate: count / seconds, cpuSeconds: proxy.cpuSeconds() - before, resident: proxy.resident().now }
+    return { units: count, rate: count / seconds, cpuSeconds: proxy.cpuSeconds() - before, memory: proxy.memory() }
   } finally {
     for (const client of clients) client.terminate()
   }

@@ -33,10 +33,11 @@ export interface Upstream {
   vault?: { settings: Record<string, string>; path: string }
 }
 
-export interface Resident {
-  /** MB of 1,000,000 bytes. */
-  now: number
-  most: number
+/** MB of 1,000,000 bytes. */
+export interface Memory {
+  resident: number
+  /** Of it what is no page of a file: the kernel shares those, and takes them back when memory is short. */
+  own: number
 }
 
 /** A running proxy. */
@@ -61,10 +62,10 @@ export class Pooler {
     return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND
   }
 
-  resident(): Resident {
+  memory(): Memory {
     const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8')
     const megabytes = (field: string) => (Number(new RegExp(`^${field}:\\s*(\\d+) kB`, 'm').exec(status)?.[1]) * 1024) / BYTES_PER_MB
-    return { now: megabytes('VmRSS'), most: megabytes('VmHWM') }
+    return { resident: megabytes('VmRSS'), own: megabytes('RssAnon') }
   }
 
   async stop(): Promise<void> {

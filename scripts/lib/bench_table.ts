@@ -47,7 +47,7 @@ export function compare(pairs: readonly Pair[]): Comparison {
   return {
     cpu: spread(pairs.map(({ base, tested }) => cpuPerUnit(tested) / cpuPerUnit(base))),
     rate: spread(pairs.map(({ base, tested }) => tested.rate / base.rate)),
-    resident: spread(pairs.map(({ tested }) => tested.resident)),
+    resident: spread(pairs.map(({ tested }) => tested.memory.resident)),
   }
 }
 
@@ -76,10 +76,12 @@ const ratioText = ({ median, least, most }: Spread) => `${median.toFixed(2)} (${
 /** Microseconds per transaction, milliseconds per MB. */
 const cpuText = (sample: Sample, one: BenchCase) => digits(cpuPerUnit(sample) * (one.kind === 'copy' ? 1e3 : 1e6))
 
+const memoryText = ({ memory: { resident, own } }: Sample) => `${digits(resident)} MB, ${digits(own)} own`
+
 function medianSample(samples: readonly Sample[]): Sample {
-  const middle = (field: keyof Sample) => spread(samples.map((one) => one[field])).median
-  const perUnit = spread(samples.map(cpuPerUnit)).median
-  return { units: 1, rate: middle('rate'), cpuSeconds: perUnit, resident: middle('resident') }
+  const middle = (figure: (sample: Sample) => number) => spread(samples.map(figure)).median
+  const memory = { resident: middle((one) => one.memory.resident), own: middle((one) => one.memory.own) }
+  return { units: 1, rate: middle((one) => one.rate), cpuSeconds: middle(cpuPerUnit), memory }
 }
 
 /** One line while the benchmark runs. */
@@ -90,7 +92,7 @@ export function progressLine(one: BenchCase, number: number, count: number, pair
   const { cpu, rate } = compare([pair])
   const ratios = `cpu ${cpu.median.toFixed(2)} rate ${rate.median.toFixed(2)}`
   const who = `${say(names.base, pair.base)}  ${say(names.tested, pair.tested)}`
-  return `${one.name} ${number}/${count}  ${direct}${who}  ${ratios}  resident ${digits(pair.tested.resident)} MB`
+  return `${one.name} ${number}/${count}  ${direct}${who}  ${ratios}  resident ${memoryText(pair.tested)}`
 }
 
 /** What a case came to, on one line. */
@@ -128,8 +130,8 @@ export function table(results: readonly { one: BenchCase; pairs: readonly Pair[]
       `${cpuText(base, one)} ${unit}`,
       `${cpuText(tested, one)} ${unit}`,
       ratioText(comparison.cpu),
-      `${digits(base.resident)} MB`,
-      `${digits(tested.resident)} MB`,
+      memoryText(base),
+      memoryText(tested),
       limitText(one),
       verdict(one, comparison),
     ]
