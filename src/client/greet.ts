@@ -82,7 +82,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
       case 'cancel_request':
         return this.#cancel(packet)
       case 'startup':
-        this.#received = this.#received.subarray(packet.length)
+        this.#received = this.#received.length === packet.length ? NO_BYTES : this.#received.subarray(packet.length)
         this.#startup = packet
         return this.#begin(packet)
     }
