@@ -9,7 +9,7 @@ import { Faults } from './dev_vault_faults.ts'
 import { vaultApplication } from './dev_vault_http.ts'
 import { type VaultOptions, VaultServer } from './vault.ts'
 
-/** After a thaw the ends of connections are seen before the requests that came on them. */
+/** After a thaw the ends of connections are seen before the requests that came on them. A client that is still there gives no event to wait for. */
 const CLOSES_SHOW_MS = 50
 const KEPT_REQUESTS = 10_000
 const WITHOUT_BODY = new Set(['GET', 'HEAD', 'LIST'])

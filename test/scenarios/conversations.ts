@@ -10,6 +10,7 @@ import { type Conversation, conversation } from './programs_random.ts'
 export async function converse(client: RawClient, { chunks, marker }: Conversation): Promise<string> {
   for (const chunk of chunks) {
     client.send(chunk)
+    // so that each mostly arrives on its own
     for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
   }
   const lines: string[] = []

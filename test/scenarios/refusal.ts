@@ -1,8 +1,7 @@
 // Scenarios: Vault refuses credentials for a reason that a person must mend. Clients fail at once or wait, and are told what to do.
-import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { atLeast, atMost, exactly, type Figure, holds } from '../../scripts/lib/accept_line.ts'
-import { poll } from '../kit/child.ts'
+import { poll, staysPending } from '../kit/child.ts'
 import type { Pglease } from '../kit/pglease.ts'
 import type { PostgresServer } from '../kit/postgres.ts'
 import type { VaultServer } from '../kit/vault.ts'
@@ -150,9 +149,8 @@ export async function missingPasswordPolicy({ scenario: s, say }: FaultContext, 
     exactly(`${title} a client that waits too long is told`, late.error?.message ?? 'served', 'client_login_timeout (server down)'),
     atLeast(`${title} it waited`, late.ms, CLIENT_LOGIN_TIMEOUT_S * 1000 - 100, 'ms'),
     ...(await reasonFigures(title, pglease, late.error?.detail ?? '', reason)),
+    holds(`${title} the next client waits while it is mended`, await staysPending(waiting)),
   ]
-  // mended while the second client waits
-  await pause(200)
   const rule = 'length = 20\nrule "charset" { charset = "abcdefghijklmnopqrstuvwxyz0123456789" }\n'
   await vault.request('PUT', `sys/policies/password/${passwords}`, { policy: rule })
   s.defer(() => vault.send('DELETE', `sys/policies/password/${passwords}`))

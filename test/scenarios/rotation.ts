@@ -148,14 +148,8 @@ export async function runRotation(context: AcceptContext, options: RotationOptio
   const failed = [...loads.values()].some((load) => load.failed > 0)
   if (failed) context.say(`what pglease logged:\n${lifeOf(world.pglease)}`)
   const ended = performance.now()
-  let oneRoleAfterMs = Number.POSITIVE_INFINITY
-  while (performance.now() - ended < AFTER_THE_END_MS) {
-    if ((await world.mount.leasedRoles()).length === 1) {
-      oneRoleAfterMs = performance.now() - ended
-      break
-    }
-    await pause(100)
-  }
+  const oneRole = async () => ((await world.mount.leasedRoles()).length === 1 ? performance.now() - ended : undefined)
+  const oneRoleAfterMs = await poll('one role is left', oneRole, AFTER_THE_END_MS).catch(() => Number.POSITIVE_INFINITY)
   const roles = await sampler.stop()
   const { code } = await world.pglease.stop()
   if (code !== 0) throw new Error(`pglease ended with ${code}\n${world.pglease.child.tail()}`)

@@ -2,9 +2,8 @@
 import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { type AcceptContext, atLeast, exactly, type Figure, holds } from '../../scripts/lib/accept_line.ts'
-import { EVENT_WAIT_MS } from '../kit/child.ts'
+import { EVENT_WAIT_MS, poll } from '../kit/child.ts'
 import { type DevVault, startDevVault } from '../kit/dev-vault.ts'
 import { type DatabaseMount, databasePolicy, mountDatabase, unique, writePolicy } from '../kit/vault-database.ts'
 import { startDrivers } from './load_drivers.ts'
@@ -20,7 +19,6 @@ export interface KubernetesOptions {
   clients?: number
 }
 
-const LOOK_MS = 200
 const ROLE = 'app'
 
 async function mountKubernetes(vault: DevVault, mounted: DatabaseMount, options: KubernetesOptions): Promise<string> {
@@ -72,8 +70,8 @@ export async function runKubernetes(context: AcceptContext, options: KubernetesO
   renameSync(`${file}.new`, file)
   vault.acceptedJwts.delete('first.service-account.token')
   const before = logins()
-  const until = performance.now() + options.logins * options.tokenMaxTtl * 1000 + EVENT_WAIT_MS
-  while (logins() - before < options.logins && performance.now() < until) await pause(LOOK_MS)
+  const longestMs = options.logins * options.tokenMaxTtl * 1000 + EVENT_WAIT_MS
+  await poll('the logins', () => logins() - before >= options.logins || undefined, longestMs).catch(() => undefined)
   const after = logins() - before
   await pglease.waitForLog('token_revoked')
   const result = await load.stop()

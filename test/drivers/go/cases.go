@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -170,12 +169,23 @@ func copyOut(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func cancel(ctx context.Context, conn *pgx.Conn) error {
+	watcher, err := connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer watcher.Close(ctx)
 	asked := make(chan error, 1)
 	go func() {
-		time.Sleep(500 * time.Millisecond)
+		// before it sleeps there is nothing to cancel
+		for asleep := false; !asleep; {
+			if err := watcher.QueryRow(ctx, sleeping).Scan(&asleep); err != nil {
+				asked <- err
+				return
+			}
+		}
 		asked <- conn.PgConn().CancelRequest(ctx)
 	}()
-	_, err := conn.Exec(ctx, "SELECT pg_sleep(20)")
+	_, err = conn.Exec(ctx, "SELECT pg_sleep(20)")
 	return errors.Join(fails(err, "57014"), <-asked, one(ctx, conn, 1, "SELECT 1"))
 }
 

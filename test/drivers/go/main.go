@@ -20,6 +20,7 @@ const (
 	table       = "rows_pgx"
 	large       = "SELECT n, repeat(chr(97 + n % 26), 10000) AS b FROM generate_series(1, 1000) AS n"
 	largeBytes  = 10_000_000
+	sleeping    = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')"
 	caseTimeout = 30 * time.Second
 )
 

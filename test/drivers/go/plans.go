@@ -21,6 +21,9 @@ var planTexts = []string{
 	"SELECT s.*, $1::int8 AS n FROM shape s ORDER BY id",
 }
 
+// The pace of an application. At full speed the sessions of the fastest driver keep the links from the others', which then meet fewer changes.
+const pace = 10 * time.Millisecond
+
 // What each kind of row is decoded as; the kind is in the row itself.
 var planRows = map[string][]any{
 	"int4":    {int32(0x41424344)},
@@ -149,7 +152,7 @@ func (t *planTally) old(ctx context.Context, until time.Time) error {
 				known[text] = after
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pace)
 	}
 	return nil
 }
@@ -159,7 +162,7 @@ func (t *planTally) fresh(ctx context.Context, until time.Time) error {
 		if err := t.freshOne(ctx, planTexts[turn%len(planTexts)], turn%2 == 0); err != nil {
 			return err
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(pace)
 	}
 	return nil
 }

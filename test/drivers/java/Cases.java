@@ -15,13 +15,14 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Properties;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import org.postgresql.PGConnection;
 
 public final class Cases {
   static final String TABLE = "rows_pgjdbc";
   static final String LARGE =
       "SELECT n, repeat(chr(97 + n % 26), 10000) AS b FROM generate_series(1, 1000) AS n";
+  static final String SLEEPING =
+      "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
 
   interface Case {
     void run() throws Exception;
@@ -190,14 +191,17 @@ public final class Cases {
   }
 
   static void cancel() throws Exception {
-    try (Statement statement = connection.createStatement()) {
+    try (Connection watcher = connect(); Statement statement = connection.createStatement()) {
       var asked = CompletableFuture.runAsync(() -> {
         try {
+          // before it sleeps there is nothing to cancel
+          boolean asleep = false;
+          while (!asleep) asleep = (boolean) one(watcher, SLEEPING);
           statement.cancel();
         } catch (SQLException error) {
           throw new IllegalStateException(error);
         }
-      }, CompletableFuture.delayedExecutor(500, TimeUnit.MILLISECONDS));
+      });
       fails("57014", () -> statement.execute("SELECT pg_sleep(20)"));
       asked.get();
     }

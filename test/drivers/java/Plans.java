@@ -18,6 +18,8 @@ public final class Plans {
     "SELECT s.*, ?::int AS n FROM shape s WHERE id = 1",
     "SELECT s.*, ?::int8 AS n FROM shape s ORDER BY id",
   };
+  /** The pace of an application. At full speed the sessions of the fastest driver keep the links from the others', which then meet fewer changes. */
+  static final int PACE_MS = 10;
   static final long LONG = 0x4142434445464748L;
   /** What each kind of row is decoded as; the kind is in the row itself. */
   static final Map<String, List<Object>> ROWS =
@@ -104,7 +106,7 @@ public final class Plans {
           if (last != null && last == after) refusedAgain.incrementAndGet();
           if (outcome.before == after) known.put(text, after);
         }
-        Thread.sleep(10);
+        Thread.sleep(PACE_MS);
       }
     }
   }
@@ -120,7 +122,7 @@ public final class Plans {
         // what is in a block holds its locks: nothing can have changed since it was prepared
         if (outcome.refused && (block || outcome.before == changes(on))) refusedFresh.incrementAndGet();
       }
-      Thread.sleep(10);
+      Thread.sleep(PACE_MS);
     }
   }
 

@@ -2,9 +2,10 @@
 
 export const LARGE = 'SELECT n, repeat(chr(97 + n % 26), 10000) AS b FROM generate_series(1, 1000) AS n'
 export const LARGE_BYTES = 10_000_000
+const SLEEPING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep') AS v"
 const CASE_MS = 30_000
 
-export type Cases = Record<string, () => Promise<void>>
+type Cases = Record<string, () => Promise<void>>
 
 /** Where the PG* variables lead. */
 export const connection = {
@@ -28,6 +29,12 @@ export async function fails(attempt: Promise<unknown>, wanted: string): Promise<
     (reason: unknown) => reason as Error & { code?: string },
   )
   if (!('code' in error) || error.code !== wanted) throw new Error(`${error}, not ${wanted}`)
+}
+
+/** Resolves once a query in this database sleeps: before that there is none to cancel. `ask` gives a query's one value. */
+export async function untilSleeping(ask: (text: string) => Promise<unknown>): Promise<void> {
+  let sleeping: unknown = false
+  while (!sleeping) sleeping = await ask(SLEEPING)
 }
 
 function inTime(work: Promise<void>): Promise<void> {

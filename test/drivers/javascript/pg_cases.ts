@@ -1,7 +1,7 @@
 // pg: the cases of the driver matrix. Usage: pg_cases.ts transaction|session; the connection is in PG* variables.
 import pg from 'pg'
 import driver from 'pg/package.json' with { type: 'json' }
-import { check, connection, fails, LARGE, LARGE_BYTES, runCases } from './cases.ts'
+import { check, connection, fails, LARGE, LARGE_BYTES, runCases, untilSleeping } from './cases.ts'
 
 const TABLE = 'rows_pg'
 
@@ -55,8 +55,9 @@ const cases = {
     check(await one(client, 'SELECT $1::int', [7]), 7)
   },
   async cancel() {
+    const other = await connect()
     const running = fails(client.query('SELECT pg_sleep(20)'), '57014')
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await untilSleeping((text) => one(other, text))
     const { processID, secretKey } = client as unknown as { processID: number; secretKey: number }
     const canceller = new pg.Client(connection) as unknown as {
       connection: {
@@ -70,6 +71,7 @@ const cases = {
     canceller.connection.connect(connection.port, connection.host)
     await running
     check(await one(client, 'SELECT 1'), 1)
+    await other.end()
   },
   async large_result() {
     const { rows } = await client.query<{ b: string }>(LARGE)

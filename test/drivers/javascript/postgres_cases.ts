@@ -1,7 +1,7 @@
 // postgres (npm): the cases of the driver matrix. Usage: postgres_cases.ts transaction|session; the connection is in PG* variables.
 import { createRequire } from 'node:module'
 import postgres from 'postgres'
-import { check, connection, fails, LARGE, LARGE_BYTES, runCases } from './cases.ts'
+import { check, connection, fails, LARGE, LARGE_BYTES, runCases, untilSleeping } from './cases.ts'
 
 const TABLE = 'rows_postgres'
 const driver = createRequire(import.meta.url)('postgres/package.json') as { version: string }
@@ -71,7 +71,7 @@ const cases = {
     await own`SELECT 1`
     const asked = own`SELECT pg_sleep(20)`
     const running = fails(asked.execute(), '57014')
-    await new Promise((resolve) => setTimeout(resolve, 500))
+    await untilSleeping(async (text) => (await sql.unsafe(text))[0]?.v)
     asked.cancel()
     await running
     check((await own`SELECT 1 AS v`)[0]?.v, 1)

@@ -3,7 +3,7 @@ import asyncio
 import sys
 
 import psycopg
-from cases import LARGE, LARGE_BYTES, check, run_cases
+from cases import LARGE, LARGE_BYTES, check, fails, run_cases, until_sleeping
 
 TABLE = "rows_psycopg"
 
@@ -15,15 +15,6 @@ async def connect():
 async def one(connection, text, values=None, **options):
     cursor = await connection.execute(text, values, **options)
     return (await cursor.fetchone())[0]
-
-
-async def fails(attempt, wanted):
-    try:
-        await attempt
-    except psycopg.Error as error:
-        check(error.sqlstate, wanted)
-    else:
-        raise AssertionError(f"no error, not {wanted}")
 
 
 async def main(mode):
@@ -113,11 +104,13 @@ async def main(mode):
         check(rows, 5000)
 
     async def cancel():
+        other = await connect()
         running = asyncio.create_task(fails(connection.execute("SELECT pg_sleep(20)"), "57014"))
-        await asyncio.sleep(0.5)
+        await until_sleeping(lambda text: one(other, text))
         await connection.cancel_safe(timeout=5)
         await running
         check(await one(connection, "SELECT 1"), 1)
+        await other.close()
 
     async def large_result():
         cursor = await connection.execute(LARGE, binary=True)

@@ -11,6 +11,8 @@ TEXTS = (
     "SELECT s.*, %s::int AS n FROM shape s WHERE id = 1",
     "SELECT s.*, %s::int8 AS n FROM shape s ORDER BY id",
 )
+# the pace of an application. At full speed the sessions of the fastest driver keep the links from the others', which then meet fewer changes
+PACE_SECONDS = 0.01
 INT4, INT8, TEXT = 23, 20, 25
 INT, LONG = 0x41424344, 0x4142434445464748
 # what each kind of row is decoded as, with the types' oids; the kind is in the row itself
@@ -79,7 +81,7 @@ def old(tally, until):
                     tally.count("refusedAgain")
                 known[text] = after if before == after else None
             turn += 1
-            time.sleep(0.01)
+            time.sleep(PACE_SECONDS)
 
 
 def fresh(tally, until):
@@ -94,7 +96,7 @@ def fresh(tally, until):
             if refused and (block or before == changes(conn)):
                 tally.count("refusedFresh")
         turn += 1
-        time.sleep(0.01)
+        time.sleep(PACE_SECONDS)
 
 
 def main():

@@ -36,8 +36,13 @@ CONTEXT:  COPY rows_psql, line 1, column a: "no number"
 1' -c "\\copy rows_psql from program 'echo no number'" -c 'SELECT 1'
 psql -XAtq -c "\\copy (select * from rows_psql where a >= 1000 order by a) to '$folder/out'"
 if cmp -s "$folder/rows" "$folder/out"; then echo 'ok copy_out'; else code=1 && echo 'FAIL copy_out the file differs'; fi
-# psql sends a cancel request when it is interrupted; a shell's background job ignores SIGINT, hence timeout
-seen=$(timeout -s INT 1 psql -XAtq -c 'SELECT pg_sleep(20)' 2>&1)
+# psql sends a cancel request when it is interrupted; before the query sleeps there is nothing to cancel
+psql -XAtq -c 'SELECT pg_sleep(20)' >"$folder/cancelled" 2>&1 &
+sleeping="SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+while kill -0 $! && [ "$(psql -XAtqc "SELECT EXISTS ($sleeping)")" != t ]; do :; done
+kill -INT $!
+wait $!
+seen=$(cat "$folder/cancelled")
 case $seen in
   *'canceling statement due to user request'*) echo 'ok cancel' ;;
   *) code=1 && echo "FAIL cancel $seen" ;;

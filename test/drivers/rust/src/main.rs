@@ -1,7 +1,7 @@
 //! tokio-postgres: the cases of the driver matrix. Usage: PROGRAM transaction|session; the connection is in PG* variables.
 use futures_util::{future::poll_fn, SinkExt, StreamExt};
 use std::{env, error::Error, fmt::Debug, process::exit, time::Duration};
-use tokio::{sync::mpsc, time::sleep, time::timeout};
+use tokio::{join, sync::mpsc, time::timeout};
 use tokio_postgres::{types::FromSqlOwned, types::ToSql, AsyncMessage, Client, Config, NoTls, Notification};
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -11,6 +11,7 @@ const DRIVER: &str = "0.7.16";
 const TABLE: &str = "rows_tokio_postgres";
 const LARGE: &str = "SELECT n, repeat(chr(97 + n % 26), 10000) AS b FROM generate_series(1, 1000) AS n";
 const LARGE_BYTES: usize = 10_000_000;
+const SLEEPING: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')";
 const CASE_TIME: Duration = Duration::from_secs(30);
 
 async fn connect() -> Result<(Client, mpsc::UnboundedReceiver<Notification>), Box<dyn Error>> {
@@ -80,7 +81,7 @@ async fn prepared(client: &Client) -> Outcome {
 
 async fn pipeline(client: &Client) -> Outcome {
     let statement = client.prepare("SELECT $1::int").await?;
-    let (left, right) = tokio::join!(client.query_one(&statement, &[&1]), client.query_one(&statement, &[&2]));
+    let (left, right) = join!(client.query_one(&statement, &[&1]), client.query_one(&statement, &[&2]));
     check((left?.get::<_, i32>(0), right?.get::<_, i32>(0)), (1, 2))
 }
 
@@ -158,13 +159,15 @@ async fn copy_out(client: &Client) -> Outcome {
 }
 
 async fn cancel(client: &Client) -> Outcome {
-    let token = client.cancel_token();
-    let asked = tokio::spawn(async move {
-        sleep(Duration::from_millis(500)).await;
-        token.cancel_query(NoTls).await
-    });
-    fails(client.batch_execute("SELECT pg_sleep(20)").await, "57014")?;
-    asked.await??;
+    let (watcher, _) = connect().await?;
+    let cancelling = async {
+        // before it sleeps there is nothing to cancel
+        while !one::<bool>(&watcher, SLEEPING, &[]).await? {}
+        Ok::<(), Box<dyn Error>>(client.cancel_token().cancel_query(NoTls).await?)
+    };
+    let (slept, asked) = join!(client.batch_execute("SELECT pg_sleep(20)"), cancelling);
+    fails(slept, "57014")?;
+    asked?;
     check(one::<i32>(client, "SELECT 1", &[]).await?, 1)
 }
 
