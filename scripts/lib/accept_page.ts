@@ -25,7 +25,7 @@ export interface RunOf {
 }
 
 /** Date, commit and machine. */
-export async function circumstances(): Promise<string> {
+async function circumstances(): Promise<string> {
   const commit = (await mustRun(['git', 'describe', '--always', '--dirty', '--abbrev=12', '--exclude=*'])).trim()
   const processors = cpus()
   const model = processors[0]?.model.trim() || 'unknown processor'

@@ -18,7 +18,7 @@ const FLAGS = [
   '--compile-exec-argv=--use-system-ca',
 ]
 
-export interface BuildOptions {
+interface BuildOptions {
   /** Bun's target, such as `bun-linux-arm64`; this machine's unless given. */
   target?: string
   /** Path of the executable; `dist/pglease` unless given. */

@@ -5,7 +5,7 @@ import { ansi, frame, plainEvent, plainStatus, VIEW_WIDTH } from './demo_view.ts
 const REDRAW_MS = 200
 const STATUS_MS = 5_000
 
-export interface Screen {
+interface Screen {
   /** Ends the view; what follows is ordinary output. */
   end(): void
 }

@@ -7,7 +7,7 @@ export interface DemoEvent {
   kind: 'note' | 'rotation' | 'failure'
 }
 
-export interface LongTransaction {
+interface LongTransaction {
   role: string
   beganMs: number
   statements: number

@@ -3,7 +3,7 @@ import type { DemoEvent, DemoState } from './demo_state.ts'
 
 export type Colour = 'plain' | 'dim' | 'good' | 'bad' | 'accent' | 'role0' | 'role1' | 'role2' | 'role3'
 
-export interface Span {
+interface Span {
   text: string
   colour: Colour
 }
@@ -19,7 +19,7 @@ const ROLE_COLOURS: readonly Colour[] = ['role0', 'role1', 'role2', 'role3']
 const span = (text: string, colour: Colour = 'plain'): Span => ({ text, colour })
 
 /** `03:07` */
-export function clockText(ms: number): string {
+function clockText(ms: number): string {
   const seconds = Math.floor(ms / 1000)
   return `${String(Math.floor(seconds / 60)).padStart(2, '0')}:${String(seconds % 60).padStart(2, '0')}`
 }

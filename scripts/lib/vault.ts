@@ -9,7 +9,7 @@ import { findTool } from './tools.ts'
 const source = join(repository, 'test/vault-server')
 
 /** Where the built server is, or will be: the name holds the hash of everything that it is built from. */
-export function vaultServerPath(): string {
+function vaultServerPath(): string {
   const hash = createHash('sha256')
   for (const name of ['go.mod', 'go.sum', 'main.go']) hash.update(readFileSync(join(source, name)))
   return join(cacheDirectory(), 'vault-server', hash.digest('hex').slice(0, 16))

@@ -106,7 +106,7 @@ export class Parts implements AdminParts {
   }
 }
 
-export interface Heard {
+interface Heard {
   readonly event: string
   readonly data: unknown
 }

@@ -5,7 +5,7 @@ import { STATUS_SCRIPT } from '../../src/http/status_script.ts'
 
 type Child = PageNode | string
 
-export class PageNode {
+class PageNode {
   readonly tag: string
   readonly style: Record<string, string> = {}
   readonly attributes = new Map<string, string>()

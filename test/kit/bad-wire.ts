@@ -2,16 +2,16 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { RequestCounter } from './request-counter.ts'
 
-export type Direction = 'to-server' | 'to-client'
+type Direction = 'to-server' | 'to-client'
 
-export interface WireTarget {
+interface WireTarget {
   host?: string
   port?: number
   /** A unix socket's path, in place of host and port. */
   path?: string
 }
 
-export interface BadWireOptions {
+interface BadWireOptions {
   /** Write every byte on its own. */
   oneByte?: boolean
   /** Milliseconds that each chunk waits, in order. */
@@ -23,7 +23,7 @@ export interface BadWireOptions {
 }
 
 /** One relayed connection. */
-export class WireConnection {
+class WireConnection {
   readonly client: Socket
   readonly server: Socket
   readonly requests: RequestCounter | undefined

@@ -11,7 +11,7 @@ export interface ChildEnd {
   signal: NodeJS.Signals | null
 }
 
-export interface ChildOptions {
+interface ChildOptions {
   cwd?: string
   env?: Record<string, string>
   /** Name in error messages. */

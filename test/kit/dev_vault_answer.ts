@@ -2,7 +2,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 
 /** Vault's own defaults, 768 hours: for whatever has no duration of its own. */
-export const SYSTEM_TTL_SECONDS = 2_764_800
+const SYSTEM_TTL_SECONDS = 2_764_800
 
 /** A request that Vault answers with an error. */
 export class Refusal extends Error {
@@ -88,7 +88,7 @@ export function randomPassword(): string {
   }
 }
 
-export interface TtlRequest {
+interface TtlRequest {
   /** What the client asked for; 0 = nothing. */
   increment?: number
   /** Of the role; 0 = the system's. */

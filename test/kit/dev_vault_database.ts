@@ -32,7 +32,7 @@ export interface LeasedUser {
   revocation: readonly string[]
 }
 
-export interface NewUser {
+interface NewUser {
   user: LeasedUser
   password: string
   ttl: number

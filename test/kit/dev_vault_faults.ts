@@ -10,7 +10,7 @@ interface Fault {
   delayMs: number
 }
 
-export interface FaultAnswer {
+interface FaultAnswer {
   /** The `errors` of the body; undefined = a body that is not Vault's, as from a gateway. */
   errors?: readonly string[]
   headers?: Readonly<Record<string, string>>
@@ -18,7 +18,7 @@ export interface FaultAnswer {
   times?: number
 }
 
-export type Remove = () => void
+type Remove = () => void
 
 /** `match` is tried on `METHOD /v1/path`. The first fault that matches counts, the oldest first. */
 export class Faults {

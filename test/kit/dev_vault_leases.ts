@@ -8,7 +8,7 @@ import type { Token } from './dev_vault_tokens.ts'
 const RETRY_MS = 10_000
 const RETRIES = 6
 
-export class Lease {
+class Lease {
   readonly id: string
   readonly engine: DatabaseEngine
   readonly user: LeasedUser

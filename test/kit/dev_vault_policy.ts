@@ -1,7 +1,7 @@
 // Policies of the stand-in Vault: the paths and capabilities of HCL rules, and whether they allow a request.
 import { Refusal } from './dev_vault_answer.ts'
 
-export type Capability = 'create' | 'read' | 'update' | 'delete' | 'list' | 'sudo' | 'deny'
+type Capability = 'create' | 'read' | 'update' | 'delete' | 'list' | 'sudo' | 'deny'
 
 interface Rule {
   path: string

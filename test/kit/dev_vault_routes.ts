@@ -16,7 +16,7 @@ export interface Call {
   param(name: string): string
 }
 
-export type Handler = (call: Call) => Granted | Promise<Granted>
+type Handler = (call: Call) => Granted | Promise<Granted>
 export type Route = [path: string, operations: Partial<Record<Operation, Handler>>]
 
 /** The Vault that it stands in for. */

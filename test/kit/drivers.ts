@@ -25,7 +25,7 @@ export interface Driver {
 }
 
 /** Where the program connects. */
-export interface DriverTarget {
+interface DriverTarget {
   host: string
   port: number
   database: string
@@ -33,7 +33,7 @@ export interface DriverTarget {
   password: string
 }
 
-export interface DriverCase {
+interface DriverCase {
   name: string
   ok: boolean
   detail: string

@@ -13,7 +13,7 @@ export interface Pooler {
   raw(): Promise<RawClient>
 }
 
-export interface BothOptions {
+interface BothOptions {
   /** Of the process. */
   settings: Record<string, string | number>
 }

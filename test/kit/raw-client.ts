@@ -6,7 +6,7 @@ import { ServerMessage } from './raw-trace.ts'
 
 const WAIT_MS = 30_000
 
-export interface RawTarget {
+interface RawTarget {
   host?: string
   port?: number
   /** A unix socket's path, in place of host and port. */

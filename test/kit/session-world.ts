@@ -44,7 +44,7 @@ const SETTINGS: PoolSettings = {
   server_check_query: '',
 }
 
-export class FakeSource implements CredentialSource {
+class FakeSource implements CredentialSource {
   readonly name = 'source'
   readonly failures: string[] = []
   #consumer: CredentialConsumer | undefined
@@ -75,13 +75,13 @@ export class FakeSource implements CredentialSource {
 }
 
 /** The far end of a link. */
-export interface Backend {
+interface Backend {
   readonly link: Link
   readonly transport: StillTransport
 }
 
 /** The far end of a replication connection, and what it was opened with. */
-export interface ReplicationBackend {
+interface ReplicationBackend {
   readonly link: ReplicationLink
   readonly transport: StillTransport
   readonly request: ReplicationRequest

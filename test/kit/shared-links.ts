@@ -7,14 +7,14 @@ const CLIENTS = 3
 const LINKS = 2
 
 /** One connection of a model of PostgreSQL. */
-export interface ModelServer {
+interface ModelServer {
   receive(bytes: Buffer): void
   /** Carries out one message; its answer, or undefined when there is none. */
   step(): Buffer | undefined
 }
 
 /** A client sends some messages; a server answers one message, or all that it has; a link dies. */
-export interface Move {
+interface Move {
   readonly what: 'send' | 'one' | 'all' | 'die'
   readonly who: number
   readonly count: number

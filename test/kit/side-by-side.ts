@@ -9,7 +9,7 @@ import type { Scenario } from './scenario.ts'
 export const USER = 'side_by_side'
 const PASSWORD = 'of-no-use-elsewhere'
 
-export interface World {
+interface World {
   readonly postgres: PostgresServer
   readonly pglease: Pglease
   readonly database: string

@@ -41,7 +41,7 @@ import {
 } from '../../src/wire/codes.ts'
 
 /** F: what a client sends; B: what a server sends. */
-export type TraceDirection = 'F' | 'B'
+type TraceDirection = 'F' | 'B'
 
 /** Reads fields one after another and writes them down; past the end it says so once and reads nothing more. */
 class Fields {

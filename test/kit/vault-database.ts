@@ -4,10 +4,8 @@ import { GROUP_ROLE, type PostgresServer } from './postgres.ts'
 import type { VaultServer } from './vault.ts'
 
 /** The SQL that pglease ships for Vault's roles: no grants per table, they collide and can leave roles that can't be dropped. */
-export const CREATION_STATEMENTS = [
-  `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE ${GROUP_ROLE}`,
-]
-export const REVOCATION_STATEMENTS = ['DROP ROLE IF EXISTS "{{name}}"']
+const CREATION_STATEMENTS = [`CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' IN ROLE ${GROUP_ROLE}`]
+const REVOCATION_STATEMENTS = ['DROP ROLE IF EXISTS "{{name}}"']
 
 export const unique = (prefix: string): string => `${prefix}${randomBytes(4).toString('hex')}`
 

@@ -2,7 +2,7 @@
 import { vaultServer } from '../../scripts/lib/vault.ts'
 import { Child, type ChildEnd, standStill } from './child.ts'
 
-export interface VaultAddress {
+interface VaultAddress {
   /** http://127.0.0.1:PORT, or https with TLS. */
   address: string
   rootToken: string
@@ -22,7 +22,7 @@ export interface VaultAnswer {
   errors?: string[]
 }
 
-export class VaultError extends Error {
+class VaultError extends Error {
   readonly status: number
   constructor(method: string, path: string, status: number, errors: readonly string[]) {
     super(`${method} ${path}: ${status} ${errors.join('; ')}`)

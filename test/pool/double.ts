@@ -99,7 +99,7 @@ export class Client implements Waiter<FakeLink> {
   stillWaiting(): void {}
 }
 
-export const SETTINGS = POOL_SETTINGS
+const SETTINGS = POOL_SETTINGS
 
 /** A pool whose logins succeed at once unless `answer` says otherwise. */
 export function setUp(

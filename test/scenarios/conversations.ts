@@ -27,7 +27,7 @@ export async function converse(client: RawClient, { chunks, marker }: Conversati
     .join('\n')
 }
 
-export interface Difference {
+interface Difference {
   round: number
   names: string
   direct: string

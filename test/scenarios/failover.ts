@@ -10,7 +10,7 @@ import type { VaultServer } from '../kit/vault.ts'
 import { type Cluster, clusterFacts, leasedFrom, startCluster } from './cluster.ts'
 import { clientError, DATABASE, type FaultContext } from './fault_world.ts'
 
-export interface FailoverOptions {
+interface FailoverOptions {
   /** Failovers follow one another until this is over; two at least, the second one by SIGKILL. */
   durationMs: number
   /** Credentials are leased from it, and rotate all the while; a fixed password unless given. */

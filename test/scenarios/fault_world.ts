@@ -12,7 +12,7 @@ export const DATABASE = 'app'
 /** Where a scenario runs; an AcceptContext is one. */
 export type FaultContext = Pick<AcceptContext, 'scenario' | 'seed' | 'say'>
 
-export interface FaultWorldOptions {
+interface FaultWorldOptions {
   vault: VaultServer
   postgres: PostgresServer
   /** Of the leases, in seconds. */

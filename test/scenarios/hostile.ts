@@ -16,7 +16,7 @@ const LATE = ' (the connection did not end)'
 /** Attacks whose end is a timeout run beside the others; no more than this at a time. */
 const MOST_SLOW = 60
 
-export interface Door {
+interface Door {
   /** `port`, `socket`, `http`, `admin`. */
   name: string
   attacks: readonly Attack[]
@@ -101,7 +101,7 @@ async function attempt(door: Door, attack: Attack, random: () => number, from: s
   return answer.test(text) && !text.endsWith(LATE) ? undefined : `${door.name}, ${attack.kind}: ${JSON.stringify(text.slice(-200))}`
 }
 
-export interface HostileResult {
+interface HostileResult {
   attacks: number
   /** How many answers were not as they must be, and the first of them. */
   wrongCount: number

@@ -4,7 +4,7 @@ import type { Scenario } from '../kit/scenario.ts'
 import { authenticationMessage, OK, READY, SASL, ScramServer, wireMessage } from '../kit/scripted-server.ts'
 
 /** What the server answers to the client's message number `turn` (the startup packet is 0); undefined = nothing. */
-export type Script = (turn: number, message: Buffer) => Buffer | undefined
+type Script = (turn: number, message: Buffer) => Buffer | undefined
 
 /** Listens until the scenario ends and answers its port. Every connection starts the script anew. */
 export async function hostileServer(run: Scenario, script: Script): Promise<number> {

@@ -16,7 +16,7 @@ export interface ListenOptions {
   leaseSeconds: number
 }
 
-export interface ListenResult {
+interface ListenResult {
   sent: number
   rotations: number
   /** Pairs of a session and a notification that never came to it. */

@@ -4,7 +4,7 @@ import pg from 'pg'
 import { seeded } from '../../scripts/lib/accept_line.ts'
 import { type Load, LoadTally } from './load.ts'
 
-export interface DriverLoadOptions {
+interface DriverLoadOptions {
   connection: pg.ClientConfig
   clients: number
   seed: number

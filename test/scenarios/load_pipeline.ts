@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { bind, execute, parse, startup, sync, terminate } from '../kit/raw-messages.ts'
 import { type Load, LoadTally } from './load.ts'
 
-export interface PipelineOptions {
+interface PipelineOptions {
   host: string
   port: number
   user: string

@@ -7,7 +7,7 @@ import type { PostgresServer } from '../kit/postgres.ts'
 import type { VaultServer } from '../kit/vault.ts'
 import { clientError, DATABASE, type FaultContext, type RelayedWorld, relayedWorld } from './fault_world.ts'
 
-export interface LostAnswerOptions {
+interface LostAnswerOptions {
   vault: VaultServer
   postgres: PostgresServer
   durationMs: number

@@ -6,7 +6,7 @@ import type { PostgresServer } from '../kit/postgres.ts'
 import { DATABASE, type FaultContext, relayedWorld } from './fault_world.ts'
 import { startDrivers } from './load_drivers.ts'
 
-export interface OutageOptions {
+interface OutageOptions {
   postgres: PostgresServer
   /** How long Vault is frozen. */
   durationMs: number

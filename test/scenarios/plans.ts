@@ -38,14 +38,14 @@ function change(from: Kind, to: Kind): string {
   ].join('; ')
 }
 
-export interface PlansOptions {
+interface PlansOptions {
   readonly seconds: number
   /** Of each driver, in the order of `PLAN_DRIVERS`. */
   readonly sessions: readonly number[]
 }
 
 /** Those whose programs have `plans`. */
-export const PLAN_DRIVERS: readonly Driver[] = DRIVERS.filter(({ plans }) => plans !== undefined)
+const PLAN_DRIVERS: readonly Driver[] = DRIVERS.filter(({ plans }) => plans !== undefined)
 
 /** Why they can't be run on this machine. */
 export const noPlanDrivers = (): string | undefined => PLAN_DRIVERS.map(missingFor).find((missing) => missing !== undefined)

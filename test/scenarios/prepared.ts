@@ -8,7 +8,7 @@ import { DATABASE, loadFigures, sampleRoles, startWorld } from './rotation.ts'
 /** Of the kernel's accounting (`getconf CLK_TCK`). */
 const TICKS_PER_SECOND = 100
 
-export interface PreparedOptions {
+interface PreparedOptions {
   /** Of each of the two loads. */
   seconds: number
   /** A credential is replaced after two thirds of it. */
@@ -16,12 +16,12 @@ export interface PreparedOptions {
   pgbench: string
 }
 
-export interface PreparedLoad extends LoadResult {
+interface PreparedLoad extends LoadResult {
   /** Processor time of pglease per transaction. */
   microseconds: number
 }
 
-export interface PreparedResult {
+interface PreparedResult {
   prepared: PreparedLoad
   extended: PreparedLoad
   rotations: number

@@ -13,7 +13,7 @@ const SESSIONS = 6
 /** How many programs of a session that fails are kept, the failed one last. */
 const KEPT = 40
 
-export interface ProgramsOptions {
+interface ProgramsOptions {
   readonly durationMs: number
   /** Keep what fails in test/corpus/. */
   readonly keep?: boolean

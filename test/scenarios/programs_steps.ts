@@ -22,7 +22,7 @@ import {
 export type Random = () => number
 /** Messages with their names, for the report of a difference. */
 export type Item = readonly [name: string, bytes: Buffer]
-export type Step = (random: Random) => Item[]
+type Step = (random: Random) => Item[]
 
 const QUERIES = [
   'SELECT 1',

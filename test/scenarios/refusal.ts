@@ -21,7 +21,7 @@ const AT_ONCE_MS = 500
 const RECOVERED_WITHIN_MS = 20_000
 const PERMANENT = /^server login has been failing, cached error: (.*) \(server_login_retry\)$/
 
-export interface Attempt {
+interface Attempt {
   /** Undefined = it was served. */
   error: ClientError | undefined
   ms: number

@@ -10,7 +10,7 @@ import { clientError, DATABASE, type FaultContext, faultWorld } from './fault_wo
 import { type DriverLoad, startDrivers } from './load_drivers.ts'
 import { type Fate, fateFigures, startSessions, toldFatal } from './restart_sessions.ts'
 
-export interface RestartOptions {
+interface RestartOptions {
   vault: VaultServer
   /** Restarts follow one another until this is over; two at least. */
   durationMs: number

@@ -73,7 +73,7 @@ const CASES: readonly Case[] = [
   },
 ]
 
-export const SESSION_STATES = CASES.map(({ state }) => state)
+const SESSION_STATES = CASES.map(({ state }) => state)
 
 /** What a person sees of these messages. */
 function visible(messages: readonly ServerMessage[]): string[] {

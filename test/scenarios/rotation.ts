@@ -24,7 +24,7 @@ export interface World {
   dbname: string
 }
 
-export interface WorldOptions {
+interface WorldOptions {
   /** Seconds. */
   defaultTtl: number
   maxTtl: number
@@ -60,7 +60,7 @@ export async function startWorld({ postgres, vault, scenario }: Servers, options
 }
 
 /** What PostgreSQL's catalog showed, looked at each second. */
-export interface RoleSamples {
+interface RoleSamples {
   /** Most roles alive at once. */
   most: number
   /** All that were seen, in the order of first appearance. */

@@ -10,7 +10,7 @@ import { startDrivers } from './load_drivers.ts'
 import { DATABASE, loadFigures } from './rotation.ts'
 import { accessorsOf } from './rotation_token.ts'
 
-export interface KubernetesOptions {
+interface KubernetesOptions {
   /** Logins to see after the token file was replaced. */
   logins: number
   /** Seconds. */

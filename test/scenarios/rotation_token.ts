@@ -5,7 +5,7 @@ import type { VaultServer } from '../kit/vault.ts'
 import { startDrivers } from './load_drivers.ts'
 import { DATABASE, loadFigures, sampleRoles, startWorld } from './rotation.ts'
 
-export interface TokenOptions {
+interface TokenOptions {
   /** Token lives to see. */
   lives: number
   /** Seconds. */

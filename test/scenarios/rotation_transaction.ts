@@ -5,7 +5,7 @@ import { EVENT_WAIT_MS, poll } from '../kit/child.ts'
 import { GROUP_ROLE } from '../kit/postgres.ts'
 import { DATABASE, sampleRoles, startWorld } from './rotation.ts'
 
-export interface LifeOptions {
+interface LifeOptions {
   /** Seconds. */
   defaultTtl: number
   maxTtl: number

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type PgleaseResult, runPglease } from '../kit/pglease.ts'
 
-export interface WrongSetting {
+interface WrongSetting {
   /** What is wrong, in words. */
   kind: string
   /** What the report must say, on one line. */

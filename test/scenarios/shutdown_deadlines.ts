@@ -18,7 +18,7 @@ export interface DeadlineOptions {
 const CLEANED_UP_WITHIN_MS = 3000
 
 /** A connection and the error that ended it. */
-export interface Watched {
+interface Watched {
   client: pg.Client
   /** Resolves when the server ended the connection, with its last error. */
   ended: Promise<ClientError | undefined>

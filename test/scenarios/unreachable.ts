@@ -8,7 +8,7 @@ import type { PostgresServer } from '../kit/postgres.ts'
 import type { VaultServer } from '../kit/vault.ts'
 import { DATABASE, type FaultContext, type Probe, probe, type RelayedWorld, relayedWorld } from './fault_world.ts'
 
-export interface UnreachableOptions {
+interface UnreachableOptions {
   vault: VaultServer
   postgres: PostgresServer
   /** How long Vault stays away after pglease started. */

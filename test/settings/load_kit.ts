@@ -9,7 +9,7 @@ export interface Given {
   readonly files?: Readonly<Record<string, string>>
 }
 
-export function inputOf(given: Given): LoadInput {
+function inputOf(given: Given): LoadInput {
   const files: Record<string, string> = { ...given.files }
   const flags = new Map(Object.entries(given.flags ?? {}))
   if (given.yaml !== undefined) {

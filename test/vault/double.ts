@@ -55,7 +55,7 @@ export class RecordingObserver implements VaultObserver {
   }
 }
 
-export interface LogLine {
+interface LogLine {
   level: LogLevel
   event: LogEvent
   msg: string

@@ -2,7 +2,7 @@
 import type { Clock } from '../../src/clock.ts'
 import type { Fetch } from '../../src/vault/api.ts'
 
-export interface FakeRequest {
+interface FakeRequest {
   /** `GET database/creds/app`. */
   line: string
   token: string
@@ -27,7 +27,7 @@ interface FakeLease {
 }
 
 /** What a fault does: answers, never answers, breaks the connection, or answers as if nothing were (`carry`) but the answer is lost. */
-export type Fault = { status: number; body?: unknown; headers?: Record<string, string> } | 'hang' | 'refuse' | 'lose'
+type Fault = { status: number; body?: unknown; headers?: Record<string, string> } | 'hang' | 'refuse' | 'lose'
 
 const VAULT_PATH = 'database/creds/app'
 

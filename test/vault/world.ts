@@ -6,7 +6,7 @@ import { FakeClock } from '../kit/fake-clock.ts'
 import { RecordingLog, RecordingObserver, vaultSettings } from './double.ts'
 import { FakeVault } from './fake-vault.ts'
 
-export interface World {
+interface World {
   clock: FakeClock
   fake: FakeVault
   log: RecordingLog
