@@ -30,7 +30,10 @@ function parts(): Part[] {
     { name: 'two sessions over one link as a direct connection', command: onBun(endToEnd('e2e.unnamed')) },
     { name: 'pipelines, COPY and large messages as a direct connection', command: onBun(endToEnd('e2e.pipelines')) },
     { name: 'clients and servers that leave in the middle', command: onBun(endToEnd('e2e.departures')) },
-    { name: 'COPY, pipelines, portals and errors as a direct connection', command: onBun(endToEnd('e2e.pooling')) },
+    {
+      name: 'COPY, pipelines, portals and errors as a direct connection',
+      command: onBun([...endToEnd('e2e.conversations'), ...endToEnd('e2e.pooling')]),
+    },
     { name: 'the smoke test on the binary', command: onBun(endToEnd('e2e.smoke')) },
     {
       name: 'the smoke test on Deno',
