@@ -9,8 +9,6 @@ export const EXECUTE = 0x45
 export const FLUSH = 0x48
 export const FUNCTION_CALL = 0x46
 export const PARSE = 0x50
-/** Also SASLInitialResponse, SASLResponse and GSSResponse. */
-export const PASSWORD_MESSAGE = 0x70
 export const QUERY = 0x51
 export const SYNC = 0x53
 export const TERMINATE = 0x58
@@ -76,34 +74,14 @@ export const CANCEL_KEY_SHORTEST = 4
 /** Protocol 3.2. */
 export const CANCEL_KEY_LONGEST = 256
 
-const BOTH_NAMES: ReadonlyArray<readonly [number, string]> = [
-  [COPY_DATA, 'CopyData'],
-  [COPY_DONE, 'CopyDone'],
-]
-
-export const FRONTEND_NAMES: ReadonlyMap<number, string> = new Map([
-  ...BOTH_NAMES,
-  [BIND, 'Bind'],
-  [CLOSE, 'Close'],
-  [COPY_FAIL, 'CopyFail'],
-  [DESCRIBE, 'Describe'],
-  [EXECUTE, 'Execute'],
-  [FLUSH, 'Flush'],
-  [FUNCTION_CALL, 'FunctionCall'],
-  [PARSE, 'Parse'],
-  [PASSWORD_MESSAGE, 'PasswordMessage'],
-  [QUERY, 'Query'],
-  [SYNC, 'Sync'],
-  [TERMINATE, 'Terminate'],
-])
-
 export const BACKEND_NAMES: ReadonlyMap<number, string> = new Map([
-  ...BOTH_NAMES,
   [AUTHENTICATION, 'Authentication'],
   [BACKEND_KEY_DATA, 'BackendKeyData'],
   [BIND_COMPLETE, 'BindComplete'],
   [CLOSE_COMPLETE, 'CloseComplete'],
   [COMMAND_COMPLETE, 'CommandComplete'],
+  [COPY_DATA, 'CopyData'],
+  [COPY_DONE, 'CopyDone'],
   [COPY_IN_RESPONSE, 'CopyInResponse'],
   [COPY_OUT_RESPONSE, 'CopyOutResponse'],
   [COPY_BOTH_RESPONSE, 'CopyBothResponse'],

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { NamedServer } from '../kit/named-server.ts'
 import { bind, closeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { ServerMessage } from '../kit/raw-trace.ts'
+import { ServerMessage } from '../kit/server-message.ts'
 import { plays, SharedLinks } from '../kit/shared-links.ts'
 
 type Message =

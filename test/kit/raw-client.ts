@@ -2,7 +2,7 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import { cancelRequest, int32, message, PROTOCOL_3_0, password, startup, terminate } from './raw-messages.ts'
-import { ServerMessage } from './raw-trace.ts'
+import { ServerMessage } from './server-message.ts'
 
 const WAIT_MS = 30_000
 

@@ -1,6 +1,6 @@
 // A transport that does nothing by itself: a test reads what was written, and says when it is full, drained or closed.
 import type { PeerCertificate, Transport, TransportHandler } from '../../src/net/transport.ts'
-import { ServerMessage } from './raw-trace.ts'
+import { ServerMessage } from './server-message.ts'
 
 export class StillTransport implements Transport {
   readonly remoteAddress = 'test'

@@ -5,7 +5,7 @@ import type { Pglease } from '../kit/pglease.ts'
 import type { PostgresServer } from '../kit/postgres.ts'
 import { type RawClient, rawLogin } from '../kit/raw-client.ts'
 import { bind, copyData, execute, flush, parse, query } from '../kit/raw-messages.ts'
-import type { ServerMessage } from '../kit/raw-trace.ts'
+import type { ServerMessage } from '../kit/server-message.ts'
 import { DATABASE } from './fault_world.ts'
 
 /** What became of one session. */

@@ -16,53 +16,32 @@ import {
   sync,
   terminate,
 } from '../../src/wire/pgprotocol.ts'
+import * as sent from '../kit/raw-messages.ts'
 import { offsetCopy } from '../kit/splits.ts'
-import { Tracer } from '../kit/trace.ts'
 
 test("a startup message has the client's encoding where there is one: the server takes the last of two", () => {
-  const trace = (name: string) =>
-    new Tracer('F', true)
-      .push(
-        startupMessage('a', 'b', [
-          [name, 'LATIN1'],
-          ['x', 'y'],
-        ]),
-      )
-      .join()
-  for (const name of ['client_encoding', 'CLIENT_ENCODING']) {
-    assert.ok(trace(name).endsWith(`StartupMessage\t 3 0 "user" "a" "database" "b" "${name}" "LATIN1" "x" "y"`))
-    const bytes = startupMessage('a', 'b', [[name, 'LATIN1']])
-    assert.equal(bytes.readInt32BE(0), bytes.length)
-  }
-  assert.match(trace('z'), /"client_encoding" "UTF8"$/)
+  const message = (name: string) => startupMessage('a', 'b', [[name, 'LATIN1']])
+  for (const name of ['client_encoding', 'CLIENT_ENCODING'])
+    assert.deepEqual(message(name), sent.startup({ user: 'a', database: 'b', [name]: 'LATIN1' }))
+  assert.deepEqual(message('z'), sent.startup({ user: 'a', database: 'b', z: 'LATIN1', client_encoding: 'UTF8' }))
 })
 
-test('what we say to servers, as a trace', () => {
-  const tracer = new Tracer('F', true)
-  const stream = Buffer.concat([
-    sslRequest(),
+test('what we say to servers, byte for byte', () => {
+  assert.deepEqual(sslRequest(), sent.sslRequest())
+  const encoding = { client_encoding: 'UTF8' }
+  assert.deepEqual(
     startupMessage('anna', 'shop', [['role', 'app']]),
-    passwordMessage('hunter2'),
-    saslInitialResponse('SCRAM-SHA-256', 'n,,n=,r=x'),
-    saslResponse('c=biws'),
-    query('select 1'),
-    parse('s1', 'select 2'),
-    close('S', ''),
-    sync(),
-    terminate(),
-  ])
-  assert.deepEqual(tracer.push(stream), [
-    'F\t8\tSSLRequest',
-    'F\t63\tStartupMessage\t 3 0 "user" "anna" "database" "shop" "role" "app" "client_encoding" "UTF8"',
-    'F\t12\tPasswordMessage\t NNNN',
-    'F\t31\tPasswordMessage\t NNNN',
-    'F\t10\tPasswordMessage\t NNNN',
-    'F\t13\tQuery\t "select 1"',
-    'F\t18\tParse\t "s1" "select 2" 0',
-    'F\t6\tClose\t S ""',
-    'F\t4\tSync',
-    'F\t4\tTerminate',
-  ])
+    sent.startup({ user: 'anna', database: 'shop', role: 'app', ...encoding }),
+  )
+  assert.deepEqual(passwordMessage('hünter2'), sent.password('hünter2'))
+  const first = Buffer.from('n,,n=,r=x')
+  assert.deepEqual(saslInitialResponse('SCRAM-SHA-256', String(first)), sent.message('p', 'SCRAM-SHA-256', sent.int32(first.length), first))
+  assert.deepEqual(saslResponse('c=biws'), sent.message('p', Buffer.from('c=biws')))
+  assert.deepEqual(query('select 1'), sent.query('select 1'))
+  assert.deepEqual(parse('s1', 'select 2'), sent.parse('s1', 'select 2'))
+  assert.deepEqual(close('S', ''), sent.closeStatement(''))
+  assert.deepEqual(sync(), sent.sync())
+  assert.deepEqual(terminate(), sent.terminate())
 })
 
 test('a NUL never ends a text early', () => {

@@ -14,8 +14,10 @@ import {
   readyForQuery,
   withSeverity,
 } from '../../src/wire/reply.ts'
+import { ServerMessage } from '../kit/server-message.ts'
 import { offsetCopy } from '../kit/splits.ts'
-import { traceMessage } from '../kit/trace.ts'
+
+const read = (message: Buffer): ServerMessage => new ServerMessage(message.toString('latin1', 0, 1), message.subarray(5))
 
 test('each reply is the message that PostgreSQL would send', () => {
   const lines = [
@@ -29,18 +31,20 @@ test('each reply is the message that PostgreSQL would send', () => {
     emptyQueryResponse(),
   ].map((message) => {
     assert.equal(message.readUInt32BE(1), message.length - 1)
-    return traceMessage('B', message)
+    return String(read(message))
   })
   assert.deepEqual(lines, [
-    'B\t39\tErrorResponse\t S "FATAL" V "FATAL" C "08P01" M "no" D "why" H "do" \\x00',
-    'B\t35\tNoticeResponse\t S "NOTICE" V "NOTICE" C "00000" M "\\xc3\\xbcn\\xc3\\xaf" \\x00',
-    'B\t8\tAuthenticationOk',
-    'B\t17\tParameterStatus\t "TimeZone" "UTC"',
-    'B\t12\tBackendKeyData\t NNNN NNNN',
-    'B\t5\tReadyForQuery\t T',
-    'B\t26\tNegotiateProtocolVersion\t 196610 2 "_pq_.a" "_pq_.b"',
-    'B\t4\tEmptyQueryResponse',
+    "ErrorResponse S='FATAL' C='08P01' M='no' D='why' H='do'",
+    "NoticeResponse S='NOTICE' C='00000' M='ünï'",
+    'AuthenticationOk',
+    "ParameterStatus 'TimeZone' 'UTC'",
+    'BackendKeyData',
+    'ReadyForQuery T',
+    "NegotiateProtocolVersion 196610 '_pq_.a' '_pq_.b'",
+    'EmptyQueryResponse',
   ])
+  const error = errorResponse({ severity: 'FATAL', sqlstate: '08P01', message: 'no' })
+  assert.deepEqual([read(error).fields.V, error.toString('latin1', error.length - 2)], ['FATAL', '\0\0'])
   assert.deepEqual(
     backendKeyData(0xfffffff0, Buffer.alloc(32, 7)).subarray(5),
     Buffer.concat([Buffer.from('fffffff0', 'hex'), Buffer.alloc(32, 7)]),

@@ -1,4 +1,4 @@
-// One text line per message from a server, in the manner of libpq's PQtrace, so that a test reads protocol and not hex.
+// A message from a server, and its text line in the manner of libpq's PQtrace, so that a test reads protocol and not hex.
 
 const AUTHENTICATION: Record<number, string> = {
   0: 'AuthenticationOk',
