@@ -1,9 +1,9 @@
 // The drivers of the matrix: what each needs, how its program in test/drivers is installed and built once, run, and read.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { cacheDirectory, withLock } from '../../scripts/lib/cache.ts'
+import { cached } from '../../scripts/lib/cache.ts'
 import { mustRun, type RunResult, repository, run } from '../../scripts/lib/run.ts'
 import { findTool, installCommand } from '../../scripts/lib/tools.ts'
 
@@ -159,18 +159,12 @@ function key(source: string): string {
 }
 
 /** Installs and builds once; answers the folder of the result. */
-async function built(driver: Driver, source: string): Promise<string> {
-  if (!driver.build) return ''
-  const target = join(cacheDirectory(), 'drivers', `${driver.folder}-${key(source)}`)
-  await withLock(`drivers-${driver.folder}`, async () => {
-    if (existsSync(target)) return
-    const work = `${target}.work`
-    rmSync(work, { recursive: true, force: true })
-    mkdirSync(work, { recursive: true })
-    await driver.build?.(source, work)
-    renameSync(work, target)
+async function built({ folder, build }: Driver, source: string): Promise<string> {
+  if (!build) return ''
+  return cached(`drivers/${folder}`, key(source), async (path) => {
+    mkdirSync(path)
+    await build(source, path)
   })
-  return target
 }
 
 /** Builds what is not built yet, outside of a test's time. A build that fails shows in the test, which tries it again. */
