@@ -10,7 +10,6 @@ import postgres from 'postgres'
 import { makeCertificates } from './kit/certificates.ts'
 import { poll } from './kit/child.ts'
 import { type FixedDatabase, fixedDatabase, residentBytes, sqlstateOf, value } from './kit/fixed-database.ts'
-import { unprivileged } from './kit/postgres-binaries.ts'
 import { query } from './kit/raw-messages.ts'
 import { type Scenario, scenario } from './kit/scenario.ts'
 
@@ -181,13 +180,7 @@ scenario('100 MB in one row, one query of 64 MB, and COPY of 100 MB in: memory s
 scenario('TLS to the server, verified with a CA file: the right authority serves, another one is refused at once', async (scenario) => {
   const server = await scenario.postgres()
   const certificates = makeCertificates()
-  const file = (name: string) => join(server.directory, 'data', name)
-  writeFileSync(file('server.crt'), certificates.server.cert)
-  writeFileSync(file('server.key'), certificates.server.key.reveal(), { mode: 0o600 })
-  unprivileged().own(server.directory)
-  await server.sql('ALTER SYSTEM SET ssl = on')
-  await server.sql('SELECT pg_reload_conf()')
-  await poll('TLS is on', async () => ((await server.sql('SHOW ssl'))[0]?.ssl === 'on' ? true : undefined))
+  await server.useTls(certificates.server)
   const folder = mkdtempSync(join(tmpdir(), 'authority-'))
   scenario.defer(() => rmSync(folder, { recursive: true, force: true }))
   writeFileSync(join(folder, 'ca.pem'), certificates.ca)

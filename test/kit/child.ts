@@ -187,8 +187,8 @@ export class Child {
   }
 }
 
-/** Asks `probe` every 50 ms until it answers something else than undefined. */
-export async function poll<T>(
+/** Asks `probe` every 50 ms until it answers something else than undefined; `false` would be an answer, so no probe gives it. */
+export async function poll<T extends object | string | number | true>(
   description: string,
   probe: () => Promise<T | undefined> | T | undefined,
   waitMs = EVENT_WAIT_MS,

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
 import { cacheDirectory } from '../../scripts/lib/cache.ts'
+import type { Certificate } from './certificates.ts'
 import { type Child, freePort, poll, standStill } from './child.ts'
 import { insertHba, type PostgresVersion, runAsDatabaseUser, unprivileged } from './postgres-binaries.ts'
 
@@ -140,6 +141,17 @@ export class OwnPostgres extends PostgresServer {
         throw error
       }
     })
+  }
+
+  /** From now on new connections may ask for TLS. */
+  async useTls({ cert, key }: Certificate): Promise<void> {
+    const file = (name: string) => join(this.directory, 'data', name)
+    writeFileSync(file('server.crt'), cert)
+    writeFileSync(file('server.key'), key.reveal(), { mode: 0o600 })
+    unprivileged().own(this.directory)
+    await this.sql('ALTER SYSTEM SET ssl = on')
+    await this.sql('SELECT pg_reload_conf()')
+    await poll('TLS is on', async () => (await this.sql('SHOW ssl'))[0]?.ssl === 'on' || undefined)
   }
 
   /** A fast shutdown: sessions get 57P01. */

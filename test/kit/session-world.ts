@@ -2,14 +2,12 @@
 
 import { Session } from '../../src/client/session.ts'
 import type { SessionMeter } from '../../src/client/session_meter.ts'
-import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { Budget } from '../../src/pool/budget.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import { Replications } from '../../src/pool/replication.ts'
-import { Secret } from '../../src/secret.ts'
 import { Link } from '../../src/server/link.ts'
 import { LinkChannels } from '../../src/server/link_channels.ts'
 import type { LinkFacts } from '../../src/server/link_facts.ts'
@@ -18,6 +16,7 @@ import { LinkStatements, StatementRegistry, type StatementsMeter } from '../../s
 import { ParameterNames, Parameters } from '../../src/wire/parameters.ts'
 import { errorResponse, readyForQuery } from '../../src/wire/reply.ts'
 import { FakeClock } from './fake-clock.ts'
+import { FakeSource } from './fake-source.ts'
 import { POOL_SETTINGS } from './pool-settings.ts'
 import { wireMessage } from './scripted-server.ts'
 import { StillTransport } from './still-transport.ts'
@@ -42,36 +41,6 @@ const SETTINGS: PoolSettings = {
   server_idle_timeout: 0,
   server_check_delay: 0,
   server_check_query: '',
-}
-
-class FakeSource implements CredentialSource {
-  readonly name = 'source'
-  readonly failures: string[] = []
-  #consumer: CredentialConsumer | undefined
-  /** How long any generation lasts. */
-  left = Number.POSITIVE_INFINITY
-  current(): Credential | undefined {
-    return undefined
-  }
-  leftMs(): number {
-    return this.left
-  }
-  subscribe(consumer: CredentialConsumer): () => void {
-    this.#consumer = consumer
-    return () => {}
-  }
-  offer(generation: number): void {
-    this.#consumer?.offer({ source: this.name, generation, user: `user${generation}`, password: new Secret('p') })
-  }
-  overdue(generation: number): void {
-    this.#consumer?.overdue(generation)
-  }
-  reportProven(): void {}
-  reportFailure(generation: number, sqlstate: string): void {
-    this.failures.push(`${generation} ${sqlstate}`)
-  }
-  reportDrained(): void {}
-  async close(): Promise<void> {}
 }
 
 /** The far end of a link. */

@@ -1,13 +1,12 @@
 // A pool with links and a source that a script drives.
-import type { Credential, CredentialConsumer, CredentialSource } from '../../src/credential.ts'
 import { type CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Budget } from '../../src/pool/budget.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import type { LinkFit, PoolLink } from '../../src/pool/pool_link.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
-import { Secret } from '../../src/secret.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
+import { FakeSource } from '../kit/fake-source.ts'
 import { POOL_SETTINGS } from '../kit/pool-settings.ts'
 
 export class FakeLink implements PoolLink {
@@ -50,39 +49,6 @@ export class FakeLink implements PoolLink {
       done(error)
     }
   }
-}
-
-export class FakeSource implements CredentialSource {
-  readonly name = 'source'
-  consumer: CredentialConsumer | undefined
-  readonly proven: number[] = []
-  readonly failures: string[] = []
-  readonly drained: number[] = []
-  /** How long any generation lasts. */
-  left = Number.POSITIVE_INFINITY
-  current(): Credential | undefined {
-    return undefined
-  }
-  leftMs(): number {
-    return this.left
-  }
-  subscribe(consumer: CredentialConsumer): () => void {
-    this.consumer = consumer
-    return () => {}
-  }
-  offer(generation: number): void {
-    this.consumer?.offer({ source: 'source', generation, user: `user${generation}`, password: new Secret('p') })
-  }
-  reportProven(_: CredentialConsumer, generation: number): void {
-    this.proven.push(generation)
-  }
-  reportFailure(generation: number, sqlstate: string): void {
-    this.failures.push(`${generation} ${sqlstate}`)
-  }
-  reportDrained(_: CredentialConsumer, generation: number): void {
-    this.drained.push(generation)
-  }
-  async close(): Promise<void> {}
 }
 
 export class Client implements Waiter<FakeLink> {

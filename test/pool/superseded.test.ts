@@ -3,7 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { CredentialConsumer } from '../../src/credential.ts'
 import type { Waiter } from '../../src/pool/waiters.ts'
-import { alive, Client, type FakeLink, type FakeSource, release, setUp } from './double.ts'
+import type { FakeSource } from '../kit/fake-source.ts'
+import { alive, Client, type FakeLink, release, setUp } from './double.ts'
 
 /** What a source hears, in order. */
 function listen(source: FakeSource): string[] {

@@ -1,6 +1,5 @@
 // Dial, log in, ask and cancel on a real PostgreSQL, with each method, TLS mode and refusal that it knows.
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { systemClock } from '../../src/clock.ts'
@@ -17,7 +16,6 @@ import { ScramCache } from '../../src/wire/scram.ts'
 import { type Certificates, makeCertificates } from '../kit/certificates.ts'
 import { poll } from '../kit/child.ts'
 import { type OwnPostgres, startPostgres } from '../kit/postgres.ts'
-import { unprivileged } from '../kit/postgres-binaries.ts'
 
 const network: Network = pickNetwork()
 const METHODS: readonly AuthMethod[] = ['trust', 'md5', 'password', 'scram-sha-256']
@@ -45,13 +43,7 @@ function start(): Promise<{ postgres: OwnPostgres; certificates: Certificates }>
     const postgres = await startPostgres({ hba: HBA })
     await postgres.sql(ROLES)
     const certificates = makeCertificates()
-    const file = (name: string) => join(postgres.directory, 'data', name)
-    writeFileSync(file('server.crt'), certificates.server.cert)
-    writeFileSync(file('server.key'), certificates.server.key.reveal(), { mode: 0o600 })
-    unprivileged().own(postgres.directory)
-    await postgres.sql('alter system set ssl = on')
-    await postgres.sql('select pg_reload_conf()')
-    await poll('TLS is on', async () => (await postgres.sql('show ssl'))[0]?.ssl === 'on')
+    await postgres.useTls(certificates.server)
     return { postgres, certificates }
   })()
   return server
