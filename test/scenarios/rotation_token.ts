@@ -1,6 +1,7 @@
 // Tokens with a maximum: each life's leases move to the next token, and nothing of an earlier life stays in Vault.
 import { setTimeout as pause } from 'node:timers/promises'
 import { type AcceptContext, atLeast, atMost, exactly, type Figure } from '../../scripts/lib/accept_line.ts'
+import { poll } from '../kit/child.ts'
 import type { VaultServer } from '../kit/vault.ts'
 import { startDrivers } from './load_drivers.ts'
 import { DATABASE, loadFigures, sampleRoles, startWorld } from './rotation.ts'
@@ -52,13 +53,12 @@ export async function runTokenLives(context: AcceptContext, options: TokenOption
     await pause(LOOK_MS)
   }
   const result = await load.stop()
-  const ended = performance.now()
   let [tokens, leases, roles] = [-1, -1, -1]
-  while (performance.now() - ended < SETTLED_MS) {
+  const oneOfEach = async () => {
     ;[tokens, leases, roles] = [(await look()).length, (await mount.leases()).length, (await mount.leasedRoles()).length]
-    if (tokens === 1 && leases === 1 && roles === 1) break
-    await pause(LOOK_MS)
+    return (tokens === 1 && leases === 1 && roles === 1) || undefined
   }
+  await poll('one token, one lease, one role', oneOfEach, SETTLED_MS).catch(() => undefined)
   const samples = await sampler.stop()
   const { code } = await pglease.stop()
   return [

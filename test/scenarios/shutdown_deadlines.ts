@@ -81,6 +81,7 @@ export async function shutdownDelay(context: FaultContext, options: DeadlineOpti
   const { world, pglease } = await start(context, options, { shutdown_delay: 3 })
   pglease.signal('SIGTERM')
   const signalled = performance.now()
+  // within the delay, and not at its beginning
   await pause(1500)
   const late = await attempt(pglease)
   const { code } = await pglease.exit
