@@ -119,6 +119,33 @@ scenario('logical replication over rotations: 57P01, connected again, every row 
   assert.equal(pglease.logged('lease_overdue').length, 0)
 })
 
+scenario('replication connections of another database that fill max_server_connections hold up no rotation', async (run) => {
+  if (missing && skip(missing)) return
+  const postgres = await run.postgres({ version: '18', config: { wal_level: 'logical', max_wal_senders: 10 } })
+  const { superuser: user, password } = postgres
+  const world = await startWorld(
+    { postgres, vault: await sharedVault(), scenario: run },
+    {
+      ...LIFE,
+      config: { max_server_connections: 3 },
+      others: (server) => ({ streams: { ...server, user, password, server_tls_sslmode: 'disable' } }),
+    },
+  )
+  const { pglease, mount } = world
+  const [first] = await mount.leasedRoles()
+  const login = { user: 'any', database: 'streams', parameters: { replication: 'database' } }
+  const streams: RawClient[] = []
+  for (let count = 0; count < 3; count++) streams.push(await rawLogin({ port: pglease.port }, login))
+  for (const stream of streams) await stream.ask(query('IDENTIFY_SYSTEM'))
+  await poll('the first role is dropped', async () => !(await mount.leasedRoles()).includes(String(first)) || undefined, 60_000)
+  assert.ok(pglease.logged('rotated').length >= 1)
+  assert.equal(pglease.logged('lease_overdue').length, 0)
+  const ended = pglease.logged('client_closed').filter(({ reason }) => reason === 'replication_recycled')
+  assert.equal(ended.length, 1, "its place is the database's from then on")
+  const client = await pglease.client(DATABASE)
+  assert.equal((await client.query('SELECT 1 AS one')).rows[0]?.one, 1)
+})
+
 /** Runs one of PostgreSQL's receivers through pglease; its output goes below `folder`. */
 function receive(run: Scenario, program: string, { pglease }: World, args: readonly string[], folder: string): Child {
   const dbname = program === 'pg_recvlogical' ? ` dbname=${DATABASE}` : ''

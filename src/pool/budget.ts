@@ -8,8 +8,16 @@ export interface BudgetMember {
   readonly waitingSinceMs: number | undefined
   /** Monotonic time since which its longest unused link is idle; undefined = it has no idle link. */
   readonly idleSinceMs: number | undefined
+  /** Links that the server has not closed yet: they make room. */
+  readonly closing: number
+  /** Of its credentials. */
+  readonly source: string
+  /** The first login with a new credential waits for a place that its own links do not give. */
+  readonly starving: boolean
   /** Closes its longest unused link. */
   evict(): void
+  /** Ends one of those who keep a link for their whole life, now or soon. False: there is none, or none that rests. */
+  endKept(): boolean
   /** There may be room for a link, or a link of another pool that can be evicted. */
   changed(): void
 }
@@ -20,8 +28,6 @@ export class Budget {
   hungry = false
   readonly #members = new Set<BudgetMember>()
   #used = 0
-  /** Evicted links that the server has not closed yet. */
-  #evicting = 0
 
   /** `limit`: at least 1. */
   constructor(limit: number) {
@@ -41,25 +47,22 @@ export class Budget {
     this.#used++
   }
 
-  evicting(): void {
-    this.#evicting++
-  }
-
   /** A link is gone, or a login failed. */
-  given(evicted: boolean): void {
+  given(): void {
+    // with the place there, nobody starves
+    const waiting = this.#waiting()
     this.#used--
-    if (evicted) this.#evicting--
-    this.#tell()
+    this.#tell(waiting)
   }
 
   /** A link of one of the members has become idle. */
   linkIdle(): void {
-    if (this.hungry) this.#tell()
+    if (this.hungry) this.#tell(this.#waiting())
   }
 
   /** `member` needs `count` links and there is no room: idle links of others are closed, those first that were unused the longest. */
   evictFor(member: BudgetMember, count: number): void {
-    while (this.free <= 0 && this.#evicting < count) {
+    while (this.free <= 0 && this.#closing < count) {
       const victim = this.#longestIdle(member)
       if (victim === undefined) {
         this.hungry = true
@@ -69,13 +72,43 @@ export class Budget {
     }
   }
 
+  /** `member` starves, and no link of another is idle: one of those who keep theirs ends, of the same credentials if possible, as they end soon anyway. */
+  endKeptFor(member: BudgetMember): boolean {
+    if (this.free > 0 || this.#closing > 0) return false
+    const others = [...this.#members].filter((other) => other !== member)
+    const rank = ({ source }: BudgetMember) => (source === member.source ? 0 : 1)
+    others.sort((one, other) => rank(one) - rank(other) || other.size - one.size)
+    return others.some((other) => other.endKept())
+  }
+
+  /** Whether one who keeps a link of `member` ends, having come to rest: see `endKeptFor`. */
+  mustEndKept(member: BudgetMember): boolean {
+    return this.#isShort && this.#some(member, (other) => other.starving)
+  }
+
   /**
-   * Whether a link that has just settled goes although its own pool has work for it: another member has clients that wait and not one
-   * link, and would get none as long as the others are busy.
+   * Whether a link that has just settled goes although its own pool has work for it: another member starves, or has clients that wait
+   * and not one link, and would get none as long as the others are busy.
    */
   mustCede(member: BudgetMember): boolean {
-    if (!this.hungry || this.free > 0 || this.#evicting > 0 || member.size < 2) return false
-    for (const other of this.#members) if (other !== member && other.size === 0 && other.waitingSinceMs !== undefined) return true
+    if (!this.#isShort) return false
+    const isWithout = (other: BudgetMember) => member.size > 1 && other.size === 0 && other.waitingSinceMs !== undefined
+    return this.#some(member, (other) => other.starving || isWithout(other))
+  }
+
+  /** Somebody needs a place, and none is on its way. */
+  get #isShort(): boolean {
+    return this.hungry && this.free <= 0 && this.#closing === 0
+  }
+
+  get #closing(): number {
+    let count = 0
+    for (const { closing } of this.#members) count += closing
+    return count
+  }
+
+  #some(except: BudgetMember, accept: (member: BudgetMember) => boolean): boolean {
+    for (const member of this.#members) if (member !== except && accept(member)) return true
     return false
   }
 
@@ -91,12 +124,16 @@ export class Budget {
     return found
   }
 
-  /** Those who wait: first those without any link, then those who waited longest. */
-  #tell(): void {
+  /** Those who wait: first those who starve, then those without any link, then those who waited longest. */
+  #waiting(): BudgetMember[] {
+    const ranked = [...this.#members]
+      .filter(({ waitingSinceMs }) => waitingSinceMs !== undefined)
+      .map((member) => ({ member, rank: member.starving ? 0 : Math.min(2, member.size + 1), sinceMs: member.waitingSinceMs ?? 0 }))
+    return ranked.sort((one, other) => one.rank - other.rank || one.sinceMs - other.sinceMs).map(({ member }) => member)
+  }
+
+  #tell(waiting: readonly BudgetMember[]): void {
     this.hungry = false
-    const waiting = [...this.#members].filter((member) => member.waitingSinceMs !== undefined)
-    const rank = ({ size }: BudgetMember) => Math.min(1, size)
-    waiting.sort((one, other) => rank(one) - rank(other) || (one.waitingSinceMs ?? 0) - (other.waitingSinceMs ?? 0))
     for (const member of waiting) member.changed()
   }
 }

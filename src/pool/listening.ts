@@ -182,7 +182,7 @@ export class Listening<L extends PoolLink> {
     if (!this.#links.delete(link)) return false
     this.dying(link)
     this.#logins.generations.left(link.generation)
-    this.#host.room.given(link.closeReason === 'evicted')
+    this.#host.room.given()
     this.advance()
     return true
   }

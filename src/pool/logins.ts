@@ -1,20 +1,20 @@
-// How a pool gets its links: which credential is current, which is to be proven, when to log in, and what a failed login means.
+// How a pool gets its links: which credential is current, which is to be proven, and when to log in.
 import type { Timer } from '../clock.ts'
 import type { Credential, CredentialConsumer, Trouble } from '../credential.ts'
 import { PgleaseError } from '../errors.ts'
 import type { LogFields } from '../log.ts'
 import { Ceiling } from './ceiling.ts'
 import { Generations } from './generation.ts'
+import { LoginFailures } from './login_failures.ts'
 import type { LoginsHost, LoginsParts } from './logins_parts.ts'
 import type { PoolLink } from './pool_link.ts'
 import { Proof } from './proof.ts'
 import { Replacement } from './replacement.ts'
 import { type LoginTrouble, PoolTrouble } from './trouble.ts'
 
-const PROOF_RETRY_MS = 500
-/** Of what is left of a credential, between two logins with its successor. */
-const PAUSE_PART = 0.1
 const PARALLEL_LOGINS = 5
+/** For so long a proof without a place waits for the pool's own links before others end for it. */
+const OWN_LINKS_PATIENCE_MS = 1_000
 
 export class Logins<L extends PoolLink> {
   readonly generations: Generations
@@ -27,6 +27,7 @@ export class Logins<L extends PoolLink> {
   readonly #troubles: PoolTrouble
   readonly #ceiling: Ceiling
   readonly #proof = new Proof()
+  readonly #failures: LoginFailures
   #retry: Timer | undefined
   #closed = false
   readonly #consumer: CredentialConsumer
@@ -36,6 +37,7 @@ export class Logins<L extends PoolLink> {
     this.#parts = parts
     this.#consumer = consumer
     this.#troubles = new PoolTrouble(parts.clock)
+    this.#failures = new LoginFailures(host, parts, this.#proof, this.#troubles.logins)
     this.#ceiling = new Ceiling(parts.clock)
     this.generations = new Generations((generation) => parts.source.reportDrained(consumer, generation))
   }
@@ -119,15 +121,14 @@ export class Logins<L extends PoolLink> {
     return waiting > this.dialing || this.size < room.minimum || (this.#trouble.error !== undefined && this.size === 0)
   }
 
-  /** For `count` more logins; links of our own that are closing make room already. */
+  /** For `count` more logins. */
   #makeRoom(count: number): void {
-    const missing = count - this.#host.lists.count('closing')
-    if (missing > 0) this.#host.room.make(missing)
+    if (count > 0) this.#host.room.make(count)
   }
 
-  /** Monotonic time since which a credential waits to be proven while no link serves; undefined = none does. */
+  /** Monotonic time since which a credential waits to be proven while no link serves, or none gives it a place; undefined = none does. */
   get unprovenSinceMs(): number | undefined {
-    return this.#host.lists.alive > 0 ? undefined : this.#proof.dueSinceMs
+    return this.#host.lists.alive > 0 && !this.starving ? undefined : this.#proof.dueSinceMs
   }
 
   #retryLater(): void {
@@ -166,6 +167,13 @@ export class Logins<L extends PoolLink> {
   /** The proof waits for a link to be closed, and none is idle. */
   get proofNeedsPlace(): boolean {
     return this.#proof.state === 'due' && this.#host.lists.lastIdle() === undefined && this.#needsPlace
+  }
+
+  /** Links of the pool's own will not give it one soon. A credential that was refused asks nobody else to end. */
+  get starving(): boolean {
+    if (!this.proofNeedsPlace || this.#proof.refused) return false
+    const waitedMs = this.#parts.clock.monotonicMs() - (this.#proof.dueSinceMs ?? 0)
+    return this.#host.lists.alive === 0 || waitedMs >= OWN_LINKS_PATIENCE_MS
   }
 
   #prove(credential: Credential): void {
@@ -238,47 +246,16 @@ export class Logins<L extends PoolLink> {
     if (replacing) this.replacement.ended(false)
     const error = thrown instanceof PgleaseError ? thrown : new PgleaseError('server_misbehaved', 'an internal error during login')
     if (!(thrown instanceof PgleaseError)) this.#parts.log.error('bug', String(thrown), this.#fields(credential))
-    this.#proof.failed(credential)
-    if (!this.#closed) this.#noteFailure(error, credential)
+    this.#proof.failed(credential, error)
+    if (!this.#closed) {
+      // as at our own limit, one is closed before the next is opened: else a credential could not be replaced on a full server
+      if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
+      this.#failures.note(error, credential, this.current)
+      this.#refuseWaiting()
+    }
     this.generations.left(credential.generation)
     this.#host.room.given()
     this.advance()
-  }
-
-  #noteFailure(error: PgleaseError, credential: Credential): void {
-    // as at our own limit, one is closed before the next is opened: else a credential could not be replaced on a full server
-    if (error.code === 'server_full' && this.#host.lists.alive > 1) this.#ceiling.reached(this.size)
-    const cause = error.code === 'login_refused' ? this.#refused(error, credential) : error
-    if (cause === undefined) return
-    if (this.#trouble.failed(cause, this.#longestPauseMs(cause))) {
-      this.#parts.log.warning('login_failed', `${cause.message}; tried again in ${Math.round(this.#trouble.waitMs)} ms`, {
-        ...this.#fields(credential),
-        code: cause.code,
-      })
-    }
-    this.#refuseWaiting()
-  }
-
-  /** A successor is tried more often the less is left of the credential that still serves. */
-  #longestPauseMs(cause: PgleaseError): number {
-    const transient = cause.class === 'transient' ? this.#parts.longestRetryMs : undefined
-    const usual = transient ?? this.#host.settings.server_login_retry
-    if (this.#proof.offered === undefined || this.current === undefined) return usual
-    return Math.min(usual, this.#parts.source.leftMs(this.current.generation) * PAUSE_PART)
-  }
-
-  /** 28P01 and 28000 are the credential's fault, once the patience is over. Until then clients wait. */
-  #refused(error: PgleaseError, credential: Credential): PgleaseError | undefined {
-    const { offered } = this.#proof
-    if (credential !== offered && credential !== this.current) return undefined
-    const patient = this.#proof.bearsRefusal(this.#parts.clock.monotonicMs())
-    if (offered === credential && patient) {
-      this.#trouble.failed(error, PROOF_RETRY_MS)
-      return undefined
-    }
-    // told at once of the current one: its source leases another, which is what clients wait for
-    this.#parts.source.reportFailure(credential.generation, error.sqlstate)
-    return patient || credential !== (offered ?? credential) ? error : new PgleaseError('login_refused_for_good', error.detail)
   }
 
   #refuseWaiting(): void {

@@ -117,7 +117,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** The session that keeps `link` (session mode, or for its statements) should end, with its link, as soon as it is in the middle of nothing. */
   mustRecycle(link: L): boolean {
-    return this.#recycling.due(link)
+    return this.#recycling.due(link) || this.room.mustEndKept
   }
 
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
@@ -191,7 +191,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.lists.remove(link)
     this.#cancels.forget(link)
     this.#logins.generations.left(link.generation)
-    this.room.given(reason === 'evicted')
+    this.room.given()
     this.#logins.advance()
   }
 
@@ -227,8 +227,20 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   // What the logins ask for (LoginsHost), and what runs between clients (BetweenHost).
 
+  get source(): string {
+    return this.#parts.source.name
+  }
+
   get unprovenSinceMs(): number | undefined {
     return this.#logins.unprovenSinceMs
+  }
+
+  get starving(): boolean {
+    return this.#logins.starving
+  }
+
+  endKept(): boolean {
+    return this.#recycling.endOne()
   }
 
   roomChanged(): void {
@@ -254,7 +266,6 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   shut(link: L, reason: CloseReason): void {
     this.lists.move(link, 'closing')
-    if (reason === 'evicted') this.room.evicting()
     link.shut(reason)
   }
 
@@ -275,6 +286,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     }
     this.#recycle()
     this.#logins.advance()
+    if (this.#logins.starving && this.room.endKeptOfOthers()) this.#log.endedOther()
     this.listening?.tick()
   }
 

@@ -30,6 +30,13 @@ export class PoolLog {
     this.#log.warning('transaction_outlived_lease', message, this.#fields(link))
   }
 
+  /** For the proof of a credential. */
+  endedOther(): void {
+    const message =
+      'the limits on server connections leave no place for a new credential: a session or replication connection of another ends'
+    this.#log.warning('sessions_recycled', message, { database: this.#database, source: this.#source, count: 1 })
+  }
+
   #fields(link: PoolLink): LogFields {
     return { database: this.#database, source: this.#source, generation: link.generation, link: link.facts.id }
   }

@@ -1,5 +1,6 @@
 // The proof of a credential by a first login: which one is to be proven, whether that login runs, and how long refusals are borne.
 import type { Credential } from '../credential.ts'
+import type { PgleaseError } from '../errors.ts'
 
 /** none: no credential is offered; due: one is, and waits for its login; running: its login is under way. */
 export type ProofState = 'none' | 'due' | 'running'
@@ -18,6 +19,8 @@ export class Proof {
   #credential: Credential | undefined
   #offeredAtMs = 0
   #placeMade = false
+  /** A login with it was answered, and failed. */
+  #refused = false
   #refusedSinceMs: number | undefined
 
   get state(): ProofState {
@@ -39,10 +42,16 @@ export class Proof {
     return this.#state === 'due' ? this.#offeredAtMs : undefined
   }
 
+  /** The server was reached, and said no: another login may end in the same way. */
+  get refused(): boolean {
+    return this.#refused
+  }
+
   /** A new credential takes the place of one that was not proven. */
   offer(credential: Credential, nowMs: number): void {
     this.#move('due', credential)
     this.#offeredAtMs = nowMs
+    this.#refused = false
     this.#refusedSinceMs = undefined
   }
 
@@ -67,8 +76,10 @@ export class Proof {
   }
 
   /** A login with `credential` has failed: if it was the proof, that is due again. */
-  failed(credential: Credential): void {
-    if (this.#credential === credential && this.#state === 'running') this.#move('due', credential)
+  failed(credential: Credential, error: PgleaseError): void {
+    if (this.#credential !== credential || this.#state !== 'running') return
+    this.#refused = error.class === 'permanent' || error.code === 'login_refused' || error.code === 'no_host_fits'
+    this.#move('due', credential)
   }
 
   /** The server refused a login with the credential that is to be proven, or with the current one. False = the patience is over. */

@@ -93,7 +93,7 @@ export class Recycling<L extends Kept> {
   tick(shut: (link: L) => void): void {
     const { current, generations } = this.#logins
     this.#leaveUnfit()
-    if (this.#logins.proofNeedsPlace) this.#makePlace()
+    if (this.#logins.proofNeedsPlace) this.endOne()
     if (generations.leaving === 0) return this.#rounds.clear()
     // one that a new session took would have to end soon
     if (current !== undefined) for (const link of this.#lists.idle()) if (link.generation !== current.generation) shut(link)
@@ -121,9 +121,10 @@ export class Recycling<L extends Kept> {
     }
   }
 
-  /** The new credential cannot be proven while sessions hold all the links that the pool may have. */
-  #makePlace(): void {
-    for (const link of this.#lists.all()) if (this.#lists.state(link) === 'active' && link.recycle()) return
+  /** A new credential cannot be proven while others hold all the links that there may be. Answers whether one of them rested, and was ended. */
+  endOne(): boolean {
+    for (const link of this.#lists.all()) if (this.#lists.state(link) === 'active' && link.recycle()) return true
+    return false
   }
 
   #advance(generation: number, links: readonly L[]): void {

@@ -49,6 +49,8 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
   'server_full',
 ])
 const LONGEST_RETRY_MS = 1_000
+/** One that was asked to end is in the middle of a message: after this another is asked. */
+const ENDING_PATIENCE_MS = 1_000
 
 interface Pending<L, R> {
   readonly waiter: ReplicationWaiter<L, R>
@@ -63,6 +65,9 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   readonly #trouble: LoginTrouble
   readonly #pending = new Set<Pending<L, R>>()
   #dialing = 0
+  /** For the sake of a pool's new credential, and when the last of them was. */
+  readonly #askedToEnd = new WeakSet<L>()
+  #askedMs = Number.NEGATIVE_INFINITY
   #closed = false
 
   constructor(parts: ReplicationParts<L, R>) {
@@ -74,7 +79,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
         return logins.current
       },
       generations: logins.generations,
-      // see #makePlace
+      // see endKept
       proofNeedsPlace: false,
     }
     this.#recycling = new Recycling<L>(parts, this.lists, view, 'replication connections')
@@ -108,7 +113,6 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
     for (const pending of this.#pending) {
       if (timeoutMs > 0 && nowMs - pending.sinceMs >= timeoutMs) this.#refuse(pending, new PgleaseError('query_wait_timeout', this.#cause))
     }
-    this.#makePlace()
     this.#recycling.tick(() => {})
     this.#cutOff()
     this.changed()
@@ -152,7 +156,30 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
     return undefined
   }
 
+  get closing(): number {
+    return this.lists.count('closing')
+  }
+
+  get source(): string {
+    return this.#parts.source.name
+  }
+
+  get starving(): boolean {
+    return false
+  }
+
   evict(): void {}
+
+  endKept(): boolean {
+    const nowMs = this.#parts.clock.monotonicMs()
+    if (nowMs - this.#askedMs < ENDING_PATIENCE_MS) return true
+    const link = this.lists.find((one) => one.listed === 'active' && !this.#askedToEnd.has(one))
+    if (link === undefined) return false
+    this.#askedToEnd.add(link)
+    this.#askedMs = nowMs
+    link.recycle()
+    return true
+  }
 
   /** Opens a connection for each that waits, as far as there is room. */
   changed(): void {
@@ -228,15 +255,8 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   /** A connection is gone, or there is none. */
   #given(generation: number): void {
     this.#parts.logins.generations.left(generation)
-    for (const budget of this.#parts.budgets) budget.given(false)
+    for (const budget of this.#parts.budgets) budget.given()
     this.changed()
-  }
-
-  /** A new credential cannot be proven while these hold what a shared limit leaves: one of them ends, as a session of session mode would. */
-  #makePlace(): void {
-    if (!this.#parts.logins.proofNeedsPlace || this.lists.count('closing') > 0) return
-    if (!this.#parts.budgets.some(({ free }) => free <= 0)) return
-    for (const link of this.lists.all()) if (link.listed === 'active' && link.recycle()) return
   }
 
   /** The role is gone, and a client that does not read would keep the connection in the middle of a message. */

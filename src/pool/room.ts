@@ -18,12 +18,18 @@ export interface RoomSettings {
 /** The pool, as its room sees it. */
 export interface RoomHost<L extends PoolLink> {
   readonly settings: RoomSettings
+  /** Of its credentials. */
+  readonly source: string
   /** Every link that counts. */
   readonly size: number
   readonly lists: LinkLists<L>
   readonly waiters: Waiters<L>
   /** Monotonic time since which a credential waits for its first link; undefined = none does. */
   readonly unprovenSinceMs: number | undefined
+  /** See Logins. */
+  readonly starving: boolean
+  /** See BudgetMember. */
+  endKept(): boolean
   shut(link: L, reason: CloseReason): void
   /** There may be room for a link now. */
   roomChanged(): void
@@ -67,6 +73,12 @@ export class Room<L extends PoolLink> implements BudgetMember {
     return false
   }
 
+  /** One who keeps a link for their whole life, and rests, ends for the sake of another pool: see `Budget.endKeptFor`. */
+  get mustEndKept(): boolean {
+    for (const budget of this.#budgets) if (budget.mustEndKept(this)) return true
+    return false
+  }
+
   /** A login begins. Answers whether its link belongs to the reserve. */
   taken(): boolean {
     for (const budget of this.#budgets) budget.taken()
@@ -79,22 +91,17 @@ export class Room<L extends PoolLink> implements BudgetMember {
    * room, and it may be asked again.
    */
   takenBeside(): boolean {
-    const full = this.#budgets.filter(({ free }) => free <= 0)
+    const full = this.#full
     for (const budget of full) budget.evictFor(this, 1)
-    if (full.length > 0 && this.#host.lists.count('closing') === 0) this.evict()
+    if (full.length > 0 && this.closing === 0) this.evict()
     if (full.length > 0) return false
     for (const budget of this.#budgets) budget.taken()
     return true
   }
 
   /** A login failed, or a link is gone. */
-  given(evicted = false): void {
-    for (const budget of this.#budgets) budget.given(evicted)
-  }
-
-  /** A link is closed for the sake of another pool. */
-  evicting(): void {
-    for (const budget of this.#budgets) budget.evicting()
+  given(): void {
+    for (const budget of this.#budgets) budget.given()
   }
 
   linkIdle(): void {
@@ -105,6 +112,13 @@ export class Room<L extends PoolLink> implements BudgetMember {
   make(count: number): void {
     if (this.#budgets.length === 0 || this.size >= this.#ownLimit) return
     for (const budget of this.#budgets) budget.evictFor(this, count)
+  }
+
+  /** No link of another pool is idle, and this one starves: see `Budget.endKeptFor`. */
+  endKeptOfOthers(): boolean {
+    let ended = false
+    for (const budget of this.#full) ended = budget.endKeptFor(this) || ended
+    return ended
   }
 
   // What the pools see of one another (BudgetMember).
@@ -121,13 +135,33 @@ export class Room<L extends PoolLink> implements BudgetMember {
     return this.#host.lists.longestIdle()?.idleSinceMs
   }
 
+  get closing(): number {
+    return this.#host.lists.count('closing')
+  }
+
+  get source(): string {
+    return this.#host.source
+  }
+
+  get starving(): boolean {
+    return this.size < this.#ownLimit && this.#host.starving
+  }
+
   evict(): void {
     const link = this.#host.lists.longestIdle()
     if (link !== undefined) this.#host.shut(link, 'evicted')
   }
 
+  endKept(): boolean {
+    return this.#host.endKept()
+  }
+
   changed(): void {
     this.#host.roomChanged()
+  }
+
+  get #full(): readonly Budget[] {
+    return this.#budgets.filter(({ free }) => free <= 0)
   }
 
   /** Without regard to other pools. */

@@ -1,6 +1,7 @@
 // The states of a credential's proof.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PgleaseError } from '../../src/errors.ts'
 import { Proof } from '../../src/pool/proof.ts'
 import { Secret } from '../../src/secret.ts'
 
@@ -14,7 +15,7 @@ test('a credential is due, its login runs, and it is proven; a failed login make
   assert.deepEqual([proof.state, proof.offered, proof.due, proof.dueSinceMs], ['due', first, first, 100])
   proof.begin()
   assert.deepEqual([proof.state, proof.offered, proof.due, proof.dueSinceMs], ['running', first, undefined, undefined])
-  proof.failed(first)
+  proof.failed(first, new PgleaseError('connect_timeout', 'db'))
   assert.deepEqual([proof.state, proof.dueSinceMs], ['due', 100])
   proof.begin()
   assert.equal(proof.loggedIn(first), 'proven')
@@ -30,7 +31,7 @@ test('a newer credential takes the place of one whose login is under way', () =>
   assert.deepEqual([proof.state, proof.due], ['due', second])
   assert.equal(proof.loggedIn(first), 'no proof', 'the late end of the older login')
   proof.begin()
-  proof.failed(first)
+  proof.failed(first, new PgleaseError('connect_timeout', 'db'))
   assert.equal(proof.state, 'running')
   proof.makePlace()
   assert.equal(proof.loggedIn(second), 'proven, place made')

@@ -1,99 +1,8 @@
 // Replication connections and the credentials and limits that they share with pools.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type CloseReason, PgleaseError } from '../../src/errors.ts'
-import { Budget } from '../../src/pool/budget.ts'
-import { type ReplicationPeer, Replications } from '../../src/pool/replication.ts'
-import { quietLog } from '../kit/session-world.ts'
-import { setUp } from './double.ts'
-
-class FakePeer implements ReplicationPeer {
-  listed: ReplicationPeer['listed']
-  closeReason: CloseReason | undefined
-  /** Mid-message. */
-  busy = false
-  readonly generation: number
-  readonly facts: { readonly id: number; readonly fit?: undefined }
-  readonly #owner: () => Replications<FakePeer, string>
-  constructor(id: number, generation: number, owner: () => Replications<FakePeer, string>) {
-    this.facts = { id }
-    this.generation = generation
-    this.#owner = owner
-  }
-  recycle(atOnce = false): boolean {
-    if (this.busy && !atOnce) return false
-    this.shut('rotated')
-    return true
-  }
-  shut(reason: CloseReason): void {
-    this.closeReason = reason
-    this.#owner().linkDying(this)
-  }
-  /** The server has closed its side. */
-  gone(): void {
-    this.#owner().linkClosed(this, this.closeReason ?? 'server_closed')
-  }
-}
-
-class FakeClient {
-  readonly request: string
-  peer: FakePeer | undefined
-  error: PgleaseError | undefined
-  constructor(request = 'physical') {
-    this.request = request
-  }
-  linkReady(peer: FakePeer): void {
-    this.peer = peer
-  }
-  linkRefused(error: PgleaseError): void {
-    this.error = error
-  }
-}
-
-/** A function, because the compiler cannot see that it is set. */
-const codeOf = (client: FakeClient) => client.error?.code
-
-async function world(limit = 10, pool_size = 2) {
-  const budget = new Budget(limit)
-  const made = setUp({ pool_size, server_idle_timeout: 0, query_wait_timeout: 60_000 }, { budgets: [budget] })
-  const closed: CloseReason[] = []
-  const opened: string[] = []
-  const errors: (PgleaseError | undefined)[] = []
-  let id = 0
-  const replications: Replications<FakePeer, string> = new Replications<FakePeer, string>({
-    database: 'app',
-    source: made.source,
-    settings: { server_fast_close: false },
-    clock: made.clock,
-    log: quietLog,
-    logins: made.pool.logins,
-    budgets: [budget],
-    queryWaitTimeoutMs: () => 5_000,
-    open: async ({ generation }, request) => {
-      const error = errors.shift()
-      if (error !== undefined) throw error
-      opened.push(`${request} ${generation}`)
-      return new FakePeer(++id, generation, () => replications)
-    },
-    linkClosed: (reason) => void closed.push(reason),
-  })
-  const ask = async (client = new FakeClient()) => {
-    replications.request(client)
-    await made.settle()
-    return client
-  }
-  /** Ticks four times a second. */
-  const pass = async (ms: number) => {
-    for (let passed = 0; passed < ms; passed += 250) {
-      made.clock.advance(250)
-      if (Number.isFinite(made.source.left)) made.source.left -= 250
-      made.pool.tick()
-      replications.tick()
-      await made.settle()
-    }
-  }
-  return { ...made, budget, replications, closed, opened, errors, ask, pass }
-}
+import { PgleaseError } from '../../src/errors.ts'
+import { codeOf, FakeClient, world } from './replication_double.ts'
 
 test('a client waits for the first credential, and gets a connection of its own that is not of the pool', async () => {
   const { source, settle, replications, opened, ask, pass, pool, budget, closed } = await world()
@@ -197,8 +106,14 @@ test('one ends for the proof of a new credential when a shared limit has no othe
   source.offer(2)
   await settle()
   await pass(250)
+  assert.deepEqual(
+    [first.peer.closeReason, second.peer.closeReason],
+    [undefined, undefined],
+    'the first may be at the end of its message soon',
+  )
+  await pass(1_000)
   assert.deepEqual([first.peer.closeReason, second.peer.closeReason], [undefined, 'rotated'])
-  await pass(500)
+  await pass(2_000)
   assert.equal(first.peer.closeReason, undefined, 'one is enough')
   second.peer.gone()
   await settle()

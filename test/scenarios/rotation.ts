@@ -37,6 +37,8 @@ interface WorldOptions {
   config?: Record<string, unknown>
   /** More of the database's settings. */
   database?: Record<string, unknown>
+  /** More databases, without Vault. */
+  others?: (server: { host: string; port: number; dbname: string }) => Record<string, unknown>
 }
 
 type Servers = Pick<AcceptContext, 'postgres' | 'vault' | 'scenario'>
@@ -52,8 +54,9 @@ export async function startWorld({ postgres, vault, scenario }: Servers, options
   const { tokenTtl, tokenMaxTtl } = options
   const token = tokenMaxTtl === undefined ? { tokenPeriod: 600 } : { tokenTtl: tokenTtl ?? tokenMaxTtl, tokenMaxTtl }
   const login = await appRole(vault, { policy: databasePolicy(mount), ...token })
-  const database = { host: postgres.host, port: postgres.port, dbname, vault_path: mount.path, ...options.database }
-  const config = { ...appRoleSettings(vault, login), ...options.config, databases: { [DATABASE]: database } }
+  const server = { host: postgres.host, port: postgres.port, dbname }
+  const database = { ...server, vault_path: mount.path, ...options.database }
+  const config = { ...appRoleSettings(vault, login), ...options.config, databases: { [DATABASE]: database, ...options.others?.(server) } }
   const pglease = await scenario.pglease({ config })
   await pglease.waitReady()
   return { mount, pglease, dbname, authMount: login.mount }
