@@ -7,7 +7,7 @@ import type { PoolLink } from './pool_link.ts'
 import type { PoolSettings } from './pool_parts.ts'
 
 /** The pool, as seen from here. */
-export interface BetweenHost<L extends PoolLink> {
+interface BetweenHost<L extends PoolLink> {
   readonly settings: PoolSettings
   readonly lists: LinkLists<L>
   /** Why a settled link must not be used again. */

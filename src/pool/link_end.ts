@@ -7,7 +7,7 @@ import type { PoolSettings } from './pool_parts.ts'
 import type { Room } from './room.ts'
 
 /** The pool, as seen from here. */
-export interface LinkEndHost<L extends PoolLink> {
+interface LinkEndHost<L extends PoolLink> {
   readonly settings: PoolSettings
   readonly room: Room<L>
   readonly waiting: number

@@ -12,20 +12,20 @@ import type { Room } from './room.ts'
 import { type Subscriber, Subscriptions } from './subscriptions.ts'
 
 /** The pool, as seen from here. Settings in milliseconds. */
-export interface ListeningHost<L extends PoolLink> {
+interface ListeningHost<L extends PoolLink> {
   readonly settings: { readonly query_wait_timeout: number; readonly server_idle_timeout: number }
   readonly room: Room<L>
   readonly lists: LinkLists<L>
 }
 
-export interface ListeningParts<L> {
+interface ListeningParts<L> {
   readonly database: string
   readonly clock: Clock
   readonly log: Log
   open(credential: Credential): Promise<L>
 }
 
-export type Done = (error?: PgleaseError) => void
+type Done = (error?: PgleaseError) => void
 
 interface Waiting {
   readonly subscriber: Subscriber

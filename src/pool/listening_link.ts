@@ -9,7 +9,7 @@ export interface ListenError {
 
 const LOST: ListenError = { sqlstate: '08006', message: 'the server connection that listens was lost' }
 
-export type Heard = (error?: ListenError) => void
+type Heard = (error?: ListenError) => void
 
 export class ListeningLink<L extends PoolLink> {
   readonly link: L

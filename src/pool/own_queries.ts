@@ -1,7 +1,7 @@
 // Finds the links whose server does not answer a query of pglease's own: a reset, a check, the parameters of a client.
 
 /** A link, as seen from here. */
-export interface Asked {
+interface Asked {
   /** The query of pglease's own whose answer is awaited and read: an object for each; null = there is none. */
   readonly ownQuery: object | null
 }

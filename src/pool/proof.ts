@@ -3,7 +3,7 @@ import type { Credential } from '../credential.ts'
 import type { PgleaseError } from '../errors.ts'
 
 /** none: no credential is offered; due: one is, and waits for its login; running: its login is under way. */
-export type ProofState = 'none' | 'due' | 'running'
+type ProofState = 'none' | 'due' | 'running'
 
 const MOVES: Readonly<Record<ProofState, readonly ProofState[]>> = {
   none: ['due'],

@@ -41,7 +41,7 @@ export interface Kept extends Listed {
 }
 
 /** Of a LinkLists, the links that are kept. */
-export interface KeptLinks<L> {
+interface KeptLinks<L> {
   all(): readonly L[]
   idle(): readonly L[]
   state(link: L): LinkState | undefined

@@ -30,7 +30,7 @@ export interface ReplicationLogins extends Reigns {
   refusal(): PgleaseError | undefined
 }
 
-export interface ReplicationParts<L, R> extends RecyclingParts {
+interface ReplicationParts<L, R> extends RecyclingParts {
   readonly logins: ReplicationLogins
   readonly budgets: readonly Budget[]
   /** Milliseconds, 0 = no limit. */

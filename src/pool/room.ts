@@ -16,7 +16,7 @@ export interface RoomSettings {
 }
 
 /** The pool, as its room sees it. */
-export interface RoomHost<L extends PoolLink> {
+interface RoomHost<L extends PoolLink> {
   readonly settings: RoomSettings
   /** Of its credentials. */
   readonly source: string

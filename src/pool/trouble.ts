@@ -78,6 +78,6 @@ export class PoolTrouble {
 }
 
 /** What a waiting client is told at once about a permanent cause: pgbouncer's text. */
-export function cachedError(cause: { code: ErrorCode; detail: string }): PgleaseError {
+function cachedError(cause: { code: ErrorCode; detail: string }): PgleaseError {
   return new PgleaseError('login_cached_error', errorText(cause.code, cause.detail))
 }

@@ -6,7 +6,7 @@ import type { Network } from '../net/transport.ts'
 import { cancelRequest } from '../wire/request.ts'
 import { type DialTarget, dial } from './dial.ts'
 
-export interface CancelOptions {
+interface CancelOptions {
   /** For the connection and the server's answer together; 0 = no limit. */
   readonly timeoutMs: number
   readonly clock: Clock

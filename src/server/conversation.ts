@@ -17,7 +17,7 @@ export interface Message {
   readonly whole: Buffer
 }
 
-export interface ConversationOptions {
+interface ConversationOptions {
   readonly clock: Clock
   /** 0 = no limit. */
   readonly timeoutMs: number

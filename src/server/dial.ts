@@ -4,11 +4,12 @@ import { type ErrorCode, PgleaseError } from '../errors.ts'
 import { addressText } from '../net/address.ts'
 import { type Address, type Network, type TlsClientOptions, type Transport, TransportError } from '../net/transport.ts'
 import type { Secret } from '../secret.ts'
+import type { DatabaseSettings } from '../settings/settings.ts'
 import { ERROR_RESPONSE } from '../wire/codes.ts'
 import { sslRequest } from '../wire/pgprotocol.ts'
 
 /** server_tls_sslmode. */
-export type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+export type SslMode = DatabaseSettings['server_tls_sslmode']
 
 export interface DialTarget {
   readonly address: Address
@@ -78,7 +79,7 @@ class Deadline {
 }
 
 /**
- * Connects within `timeoutMs` (0 = no limit). TLS as in libpq and pgbouncer: disable never; allow and prefer if the server will, unverified,
+ * Connects within `timeoutMs` (0 = no limit). TLS as in libpq and pgbouncer: disable never; prefer if the server will, unverified,
  * with no second attempt in clear text when the handshake fails; require always; verify-ca and verify-full also check. Never
  * on a unix socket. Rejects with a PgleaseError: connect_refused, connect_timeout, host_not_found, tls_failed. The caller sets
  * the transport's handler before it awaits anything else.
@@ -120,7 +121,7 @@ function connect(network: Network, address: Address, deadline: Deadline): Promis
 async function negotiateTls(transport: Transport, target: DialTarget, where: string): Promise<void> {
   const answer = await askForTls(transport, where)
   if (answer === 'N') {
-    if (target.sslmode === 'allow' || target.sslmode === 'prefer') return
+    if (target.sslmode === 'prefer') return
     throw new PgleaseError('tls_failed', `${where}: the server does not support TLS, but server_tls_sslmode is ${target.sslmode}`)
   }
   try {

@@ -1,7 +1,7 @@
 // Sees that a host name has new addresses, and which links go to an address that it has no longer.
 import { isName } from '../net/dns.ts'
 import type { DnsCache } from '../net/dns_cache.ts'
-import type { ServerHost } from './hosts.ts'
+import type { ServerHost } from '../settings/hosts.ts'
 import type { Link } from './link.ts'
 
 export class HostMoves {

@@ -1,14 +1,12 @@
 // Which host of a database a new link goes to first, which it leaves for last, and what it means when all of them failed.
+
 import type { Clock } from '../clock.ts'
 import { type ErrorCode, PgleaseError } from '../errors.ts'
+import type { ServerHost } from '../settings/hosts.ts'
+import type { DatabaseSettings } from '../settings/settings.ts'
 
 /** load_balance_hosts. */
-export type LoadBalance = 'round-robin' | 'disable' | 'random'
-
-export interface ServerHost {
-  readonly host: string
-  readonly port: number
-}
+type LoadBalance = DatabaseSettings['load_balance_hosts']
 
 /** For so long a host that failed is tried after the others. */
 const AVOIDED_MS = 15_000

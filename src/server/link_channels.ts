@@ -13,7 +13,7 @@ export const channelIn = (value: string): string => Buffer.from(value, 'hex').to
  * ceased to listen to. open: in a transaction that has not ended; committed; doubted: perhaps rolled back, as a whole or to a savepoint;
  * refused: the server would not.
  */
-export type Seed = 'none' | 'open' | 'committed' | 'doubted' | 'refused'
+type Seed = 'none' | 'open' | 'committed' | 'doubted' | 'refused'
 
 const LETTER_L = 0x4c
 

@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import { PgleaseError } from '../errors.ts'
 import type { Transport } from '../net/transport.ts'
 import type { Secret } from '../secret.ts'
+import type { DatabaseSettings } from '../settings/settings.ts'
 import {
   AUTHENTICATION,
   AUTHENTICATION_CLEARTEXT_PASSWORD,
@@ -28,7 +29,7 @@ import { SCRAM_SHA_256, type ScramCache, ScramClient, ScramError } from '../wire
 import { Conversation, type Message, refusalIn } from './conversation.ts'
 
 /** A method of server_require_auth. */
-export type AuthMethod = 'trust' | 'md5' | 'password' | 'scram-sha-256'
+export type AuthMethod = DatabaseSettings['server_require_auth'][number]
 
 export interface LoginOptions {
   readonly credential: { readonly user: string; readonly password: Secret }

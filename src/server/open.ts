@@ -7,30 +7,33 @@ import { addressText } from '../net/address.ts'
 import type { DnsCache } from '../net/dns_cache.ts'
 import { type Network, type Transport, TransportError } from '../net/transport.ts'
 import { Secret } from '../secret.ts'
+import type { ServerHost } from '../settings/hosts.ts'
+import type { DatabaseSettings } from '../settings/settings.ts'
 import { type ParameterNames, Parameters } from '../wire/parameters.ts'
 import { terminate } from '../wire/pgprotocol.ts'
 import type { ScramCache } from '../wire/scram.ts'
-import { type DialTarget, dialFirst, isVerified, type SslMode } from './dial.ts'
-import type { Hosts, ServerHost } from './hosts.ts'
+import { type DialTarget, dialFirst, isVerified } from './dial.ts'
+import type { Hosts } from './hosts.ts'
 import { Link } from './link.ts'
 import type { LinkFacts } from './link_facts.ts'
 import type { LinkMeter } from './link_owner.ts'
-import { type AuthMethod, type LoggedIn, login } from './login.ts'
+import { type LoggedIn, login } from './login.ts'
 import { simpleQuery } from './query.ts'
-import { fitOf, type SessionAttribute, unfitText } from './session_attributes.ts'
+import { fitOf, unfitText } from './session_attributes.ts'
 
-/** What a link needs of a database's settings; see settings/settings.ts. */
-export interface OpenSettings {
-  readonly target_session_attrs: SessionAttribute
-  readonly dbname: string
-  readonly connect_query: string | undefined
-  readonly server_role: string | undefined
-  readonly server_tls_sslmode: SslMode
-  readonly server_tls_ca_file: string | undefined
-  readonly server_tls_cert_file: string | undefined
-  readonly server_tls_key_file: string | undefined
-  readonly server_require_auth: readonly AuthMethod[]
-}
+/** What a link needs of a database's settings. */
+type OpenSettings = Pick<
+  DatabaseSettings,
+  | 'target_session_attrs'
+  | 'dbname'
+  | 'connect_query'
+  | 'server_role'
+  | 'server_tls_sslmode'
+  | 'server_tls_ca_file'
+  | 'server_tls_cert_file'
+  | 'server_tls_key_file'
+  | 'server_require_auth'
+>
 
 export interface OpenParts {
   readonly network: Network
@@ -47,13 +50,13 @@ export interface OpenParts {
 }
 
 /** A server connection that is ready. */
-export interface Opened {
+interface Opened {
   readonly closeReason: CloseReason | undefined
   shut(reason: CloseReason): void
 }
 
 /** What a server connection is opened for. */
-export interface Purpose<T extends Opened> {
+interface Purpose<T extends Opened> {
   /** More startup parameters. */
   readonly parameters: ReadonlyArray<readonly [string, string]>
   readonly connectQuery: string | undefined

@@ -17,7 +17,7 @@ import { decodeCommandTag, decodeDataRow, query } from '../wire/pgprotocol.ts'
 import { parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
 import { Conversation, type Message, refusalIn } from './conversation.ts'
 
-export interface QueryOptions {
+interface QueryOptions {
   /** 0 = no limit. */
   readonly timeoutMs: number
   readonly clock: Clock

@@ -23,7 +23,7 @@ export interface ReplicationUser {
 }
 
 /** Whom the connection tells about its own life. */
-export interface ReplicationOwner {
+interface ReplicationOwner {
   linkDying(link: ReplicationLink): void
   linkClosed(link: ReplicationLink, reason: CloseReason): void
 }

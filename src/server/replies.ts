@@ -32,7 +32,7 @@ import type { LinkStatements } from './statements.ts'
 const NO_SUCH_STATEMENT = '26000'
 
 /** What is looked at of the link. */
-export interface RepliesLink {
+interface RepliesLink {
   readonly ledger: Ledger
   readonly facts: LinkFacts
   readonly parameters: Parameters

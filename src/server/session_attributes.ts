@@ -1,14 +1,16 @@
 // What a server must be to serve a database (target_session_attrs): the test at login, and what is heard of it later.
+
 import type { Clock } from '../clock.ts'
 import { PgleaseError } from '../errors.ts'
 import type { Transport } from '../net/transport.ts'
+import type { DatabaseSettings } from '../settings/settings.ts'
 import { simpleQuery } from './query.ts'
 
 /** target_session_attrs. */
-export type SessionAttribute = 'any' | 'read-write' | 'read-only' | 'primary' | 'standby' | 'prefer-standby'
+export type SessionAttribute = DatabaseSettings['target_session_attrs']
 
 /** What PostgreSQL reports since version 14; undefined = it does not. */
-export interface ServerState {
+interface ServerState {
   readonly inHotStandby: boolean | undefined
   readonly readOnlyByDefault: boolean | undefined
 }
@@ -66,7 +68,7 @@ export function unfitText(attribute: SessionAttribute): string {
   }
 }
 
-export interface FitOptions {
+interface FitOptions {
   readonly attribute: SessionAttribute
   /** The server, for comparison with other links. */
   readonly host: string

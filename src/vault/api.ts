@@ -26,7 +26,7 @@ export interface VaultRequest {
   readonly timeoutMs: number
 }
 
-export interface ApiOptions {
+interface ApiOptions {
   /** Scheme, host, port and maybe a path prefix. */
   readonly address: string
   readonly namespace: string | undefined

@@ -16,7 +16,7 @@ const FRESH_MS = 2000
 
 const HEALTH_PATH = 'sys/health'
 
-export interface AvailabilityOptions {
+interface AvailabilityOptions {
   readonly clock: Clock
   readonly log: Log
   readonly api: VaultApi

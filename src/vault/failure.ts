@@ -11,7 +11,7 @@ const LOOKS_SECRET = [
   /(?<=\bpassword=)(?:'[^']*'|\S+)/gi,
 ]
 
-export interface FailureFacts {
+interface FailureFacts {
   /** HTTP status; 0 when there was no answer. */
   readonly status: number
   /** The request may have been carried out although no usable answer came. */

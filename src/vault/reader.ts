@@ -21,7 +21,7 @@ const LONGEST_TRANSIENT_RETRY_MS = 10_000
 const TOKEN_PATIENCE_MS = 1000
 const LEAST_TIMEOUT_MS = 5000
 
-export interface ReaderOptions {
+interface ReaderOptions {
   readonly source: string
   readonly vaultPath: string
   /** Milliseconds that the credential in use has left; undefined = there is none. */

@@ -10,9 +10,9 @@ const REVOKE_TIMEOUT_MS = 10_000
 /** Vault's words for a PostgreSQL that it cannot reach just now. */
 const UNREACHED = /failed to connect|dial error|dial tcp|connection refused/i
 
-export type RevokeResult = 'ok' | 'denied' | 'failed'
+type RevokeResult = 'ok' | 'denied' | 'failed'
 
-export interface RevokeTarget {
+interface RevokeTarget {
   readonly leaseId: string
   readonly source: string
   /** For the policy that is printed: `database/creds/app`. */

@@ -10,7 +10,7 @@ import type { Token } from './token.ts'
  * renewed: as long as asked, or for ever. short: for less, because its maximum is near. refused: no renewal will be granted.
  * invalid: Vault knows it no more. failed: worth another try, not before `retryAfterMs`.
  */
-export type RenewalOutcome =
+type RenewalOutcome =
   | { readonly kind: 'renewed' | 'short' | 'refused' | 'invalid' }
   | { readonly kind: 'failed'; readonly retryAfterMs: number }
 

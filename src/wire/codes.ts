@@ -43,7 +43,6 @@ export const ROW_DESCRIPTION = 0x54
 
 // Transaction status in ReadyForQuery.
 export const STATUS_IDLE = 0x49
-export const STATUS_IN_TRANSACTION = 0x54
 export const STATUS_FAILED = 0x45
 
 // Subtypes of Authentication.

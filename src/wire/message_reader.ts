@@ -1,7 +1,7 @@
 // Cuts a byte stream into whole messages of bounded length: for logins and our own queries, never for the data path.
 import { HEADER_LENGTH } from './codes.ts'
 
-export type ReadMessage =
+type ReadMessage =
   | { readonly kind: 'need_more' }
   /** `whole` includes the header; both are views of memory that is not reused. */
   | { readonly kind: 'message'; readonly type: number; readonly body: Buffer; readonly whole: Buffer }

@@ -13,7 +13,7 @@ import {
   READY_FOR_QUERY,
 } from './codes.ts'
 
-export interface ReplyText {
+interface ReplyText {
   /** Five characters. */
   readonly sqlstate: string
   readonly message: string
@@ -21,11 +21,11 @@ export interface ReplyText {
   readonly hint?: string | undefined
 }
 
-export interface ErrorReply extends ReplyText {
+interface ErrorReply extends ReplyText {
   readonly severity: 'ERROR' | 'FATAL'
 }
 
-export interface NoticeReply extends ReplyText {
+interface NoticeReply extends ReplyText {
   readonly severity: 'NOTICE' | 'WARNING'
 }
 

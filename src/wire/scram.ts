@@ -5,7 +5,7 @@ import { saslprep } from './saslprep.ts'
 
 export const SCRAM_SHA_256 = 'SCRAM-SHA-256'
 /** Above this a server could keep our processor busy at will. */
-export const ITERATIONS_LIMIT = 100_000
+const ITERATIONS_LIMIT = 100_000
 const NONCE_LIMIT = 512
 const SALT_LIMIT = 256
 const MESSAGE_LIMIT = 2_048
@@ -18,11 +18,11 @@ export class ScramError extends Error {
   override readonly name = 'ScramError'
 }
 
-export type ServerFirst =
+type ServerFirst =
   | { readonly kind: 'ok'; readonly nonce: string; readonly salt: Buffer; readonly iterations: number }
   | { readonly kind: 'error'; readonly detail: string }
 
-export type ServerFinal = { readonly kind: 'ok'; readonly signature: Buffer } | { readonly kind: 'error'; readonly detail: string }
+type ServerFinal = { readonly kind: 'ok'; readonly signature: Buffer } | { readonly kind: 'error'; readonly detail: string }
 
 const bad = (detail: string): { kind: 'error'; detail: string } => ({ kind: 'error', detail })
 
@@ -63,7 +63,7 @@ export function parseServerFinal(text: string): ServerFinal {
   return { kind: 'ok', signature }
 }
 
-export interface ScramKeys {
+interface ScramKeys {
   readonly clientKey: Buffer
   readonly serverKey: Buffer
 }

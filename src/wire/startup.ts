@@ -145,12 +145,12 @@ function replicationKind(text: string): ReplicationKind | 'none' | undefined {
   return begins('false', 1) || begins('no', 1) || begins('off', 2) || word === '0' ? 'none' : undefined
 }
 
-export interface StartupOption {
+interface StartupOption {
   readonly name: string
   readonly value: string
 }
 
-export type StartupOptions =
+type StartupOptions =
   | { readonly kind: 'options'; readonly options: readonly StartupOption[] }
   /** `detail` is the word that is not understood. */
   | { readonly kind: 'error'; readonly detail: string }

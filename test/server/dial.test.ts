@@ -17,7 +17,7 @@ const target = (sslmode: SslMode, more: Partial<DialTarget> = {}): DialTarget =>
   serverName: 'db.example',
   ...more,
 })
-const ENCRYPTING: readonly SslMode[] = ['allow', 'prefer', 'require', 'verify-ca', 'verify-full']
+const ENCRYPTING: readonly SslMode[] = ['prefer', 'require', 'verify-ca', 'verify-full']
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 
 const answering = (step: Step, prepare: (near: MemoryTransport) => void = () => {}): MemoryNetwork =>
@@ -52,7 +52,6 @@ test('disable and unix sockets never ask for TLS', async () => {
 
 test('the other modes ask, and verify what they promise', async () => {
   const rows: [SslMode, string | undefined, string][] = [
-    ['allow', undefined, 'none'],
     ['prefer', undefined, 'none'],
     ['prefer', 'PEM', 'none'],
     ['require', undefined, 'none'],
@@ -81,9 +80,9 @@ test('a client certificate is handed on', async () => {
   assert.deepEqual(options?.role === 'client' && [options.client.cert, options.client.key, options.client.ca], ['CERT', key, 'CA'])
 })
 
-test('a server without TLS is used by allow and prefer only', async () => {
+test('a server without TLS is used by prefer only', async () => {
   for (const sslmode of ENCRYPTING) {
-    if (sslmode === 'allow' || sslmode === 'prefer') {
+    if (sslmode === 'prefer') {
       assert.equal((await dial(answering(Buffer.from('N')), target(sslmode), 1_000, new FakeClock())).secure, false)
     } else await refused(answering(Buffer.from('N')), target(sslmode), 'tls_failed', new RegExp(`does not support TLS, but .* ${sslmode}`))
   }

@@ -175,7 +175,6 @@ test('TLS modes against a certificate for localhost', async () => {
   const { ca, otherCa } = certificates
   const rows: [SslMode, string | undefined, string, boolean | ErrorCode][] = [
     ['disable', undefined, 'localhost', false],
-    ['allow', undefined, 'localhost', true],
     ['prefer', undefined, 'anything', true],
     ['require', undefined, 'anything', true],
     ['require', otherCa, 'localhost', 'tls_failed'],

@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type ErrorCode, PgleaseError } from '../../src/errors.ts'
-import { Hosts, type LoadBalance, type ServerHost } from '../../src/server/hosts.ts'
+import { Hosts } from '../../src/server/hosts.ts'
+import type { ServerHost } from '../../src/settings/hosts.ts'
+import type { DatabaseSettings } from '../../src/settings/settings.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
 
 const [A, B, C] = ['a', 'b', 'c'].map((host) => ({ host, port: 5432 })) as [ServerHost, ServerHost, ServerHost]
 
-function setUp(balance: LoadBalance, list: readonly ServerHost[] = [A, B, C]) {
+function setUp(balance: DatabaseSettings['load_balance_hosts'], list: readonly ServerHost[] = [A, B, C]) {
   const clock = new FakeClock()
   const told: string[] = []
   const hosts = new Hosts(list, balance, clock, ({ host }, failure) => void told.push(`${host} ${failure?.code ?? 'answers'}`))
