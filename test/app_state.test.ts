@@ -40,7 +40,7 @@ test('what has started stays started: after the end of a role, and when the list
   setup.open()
   await setup.prove(setup.leased, setup.fixed)
   assert.equal(setup.state.noteStarted(), true)
-  setup.leased.pool.gone(1)
+  setup.leased.pool.credentials.gone(1)
   setup.listeners.length = 0
   assert.equal(setup.leased.pool.ready, false)
   assert.ok(setup.state.startup().every(({ ok }) => ok))

@@ -138,7 +138,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
     this.#destination = destination
     this.#state = 'waiting'
     if (replication !== undefined) return beginReplication(this.#parts, replication, this.#handOver(startup, destination))
-    destination.pool.whenWelcome(this)
+    destination.pool.welcome.tell(this)
   }
 
   welcome(server: ReadonlyMap<string, string>): void {
@@ -196,7 +196,7 @@ export class Greeting implements TransportHandler, WelcomeWaiter, Newcomer {
 
   #over(): void {
     this.#spoke()
-    this.#destination?.pool.leaveWelcome(this)
+    this.#destination?.pool.welcome.leave(this)
     this.#state = 'over'
     this.#timer?.cancel()
     if (this.#counted) this.#parts.registry.endGreeting(this)

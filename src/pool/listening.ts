@@ -4,6 +4,7 @@ import type { Credential } from '../credential.ts'
 import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import type { LinkLists } from './link_lists.ts'
+import { CHECK_MS, ListeningCheck } from './listening_check.ts'
 import { type ListenError, ListeningLink } from './listening_link.ts'
 import { ListeningOverlap } from './listening_overlap.ts'
 import type { Logins } from './logins.ts'
@@ -35,8 +36,6 @@ interface Waiting {
 
 const FIRST_RETRY_MS = 250
 const LONGEST_RETRY_MS = 5_000
-/** A link that is silent is asked as often, and is lost when it has not answered by the next time. */
-const CHECK_MS = 30_000
 
 export class Listening<L extends PoolLink> {
   readonly subscriptions = new Subscriptions()
@@ -55,9 +54,7 @@ export class Listening<L extends PoolLink> {
   #retryMs = 0
   /** When the next one was. */
   #openedMs = 0
-  #checkedMs = 0
-  /** The check has no answer yet. */
-  #unanswered = false
+  readonly #check = new ListeningCheck<L>()
   #cause = ''
   #unusedSinceMs = 0
   #closed = false
@@ -128,24 +125,11 @@ export class Listening<L extends PoolLink> {
     if (query_wait_timeout > 0) this.#refuse(({ sinceMs }) => nowMs - sinceMs >= query_wait_timeout)
     this.#overlap.tick(nowMs)
     const unused = this.subscriptions.sessions === 0 && this.#waiting.length === 0
-    if (this.#current !== undefined) this.#check(this.#current, nowMs)
+    const failure = this.#current && this.#check.tick(this.#current, nowMs)
+    if (this.#current !== undefined && failure !== undefined) this.#giveUp(this.#current, failure)
     if (this.#next !== undefined && nowMs - this.#openedMs >= CHECK_MS) this.#giveUp(this.#next, 'check_failed')
     if (unused && server_idle_timeout > 0 && nowMs - this.#unusedSinceMs >= server_idle_timeout) this.#shutAll('server_idle_timeout')
     else this.advance()
-  }
-
-  /** A server that is silent, or no longer what was asked for, notifies nobody. */
-  #check(current: ListeningLink<L>, nowMs: number): void {
-    const { link } = current
-    const isDue = nowMs - this.#checkedMs >= CHECK_MS
-    const unfit = (link.moved && !link.overdue) || link.facts.fit?.unfit === true
-    if (unfit || (isDue && this.#unanswered)) return this.#giveUp(current, unfit ? 'host_unfit' : 'check_failed')
-    if (!isDue) return
-    this.#checkedMs = nowMs
-    this.#unanswered = true
-    current.sync(() => {
-      this.#unanswered = false
-    })
   }
 
   #giveUp({ link }: ListeningLink<L>, reason: CloseReason): void {
@@ -243,8 +227,7 @@ export class Listening<L extends PoolLink> {
     this.#nextTryMs = 0
     this.#retryMs = 0
     this.#cause = ''
-    this.#checkedMs = this.#parts.clock.monotonicMs()
-    this.#unanswered = false
+    this.#check.begin(this.#parts.clock.monotonicMs())
     const { link } = next
     const fields = { database: this.#parts.database, link: link.facts.id, generation: link.generation }
     const channels = this.subscriptions.channels

@@ -1,64 +1,66 @@
 // The links of one (database, source, identity): hands them to clients, opens and closes them, and moves them from one credential to the next.
-import type { Credential, CredentialConsumer, Trouble } from '../credential.ts'
-import { type CloseReason, PgleaseError } from '../errors.ts'
+import type { CloseReason, PgleaseError } from '../errors.ts'
 import { Between } from './between.ts'
 import { CancelHolds } from './cancel_holds.ts'
-import { idleEnd } from './link_age.ts'
 import { LinkEnd } from './link_end.ts'
 import { LinkLists } from './link_lists.ts'
 import { Listening } from './listening.ts'
 import { Logins } from './logins.ts'
-import { OwnQueries } from './own_queries.ts'
 import { isPinned, pinnedRecycling } from './pinned_recycling.ts'
+import { PoolCredentials } from './pool_credentials.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
 import type { PoolParts, PoolSettings } from './pool_parts.ts'
 import { Recycling } from './recycling.ts'
-import type { ReplicationLogins } from './replication.ts'
 import { Room } from './room.ts'
+import { Upkeep } from './upkeep.ts'
 import { type Waiter, Waiters } from './waiters.ts'
-import { Welcome, type WelcomeWaiter } from './welcome.ts'
+import { Welcome } from './welcome.ts'
 
-export class Pool<L extends PoolLink> implements CredentialConsumer {
+export class Pool<L extends PoolLink> {
   readonly lists = new LinkLists<L>()
   readonly waiters = new Waiters<L>()
   settings: PoolSettings
   readonly #parts: PoolParts<L>
   readonly #log: PoolLog
-  readonly #logins: Logins<L>
+  readonly logins: Logins<L>
   /** Of the sessions that keep their links. */
   readonly #recycling: Recycling<L>
   /** In the other modes. */
   readonly listening: Listening<L> | undefined
-  readonly #welcome = new Welcome()
+  readonly welcome = new Welcome(() => this.logins.refusal())
   readonly #cancels = new CancelHolds<L>()
   readonly room: Room<L>
   readonly #between: Between<L>
   readonly #end: LinkEnd<L>
-  readonly #ownQueries = new OwnQueries<L>()
+  readonly #upkeep: Upkeep<L>
+  /** What its source tells goes to them. */
+  readonly credentials: PoolCredentials<L>
   readonly #unsubscribe: () => void
 
   constructor(parts: PoolParts<L>) {
     this.#parts = parts
     this.settings = parts.settings
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
+    this.credentials = new PoolCredentials<L>(this, parts, this.#log)
     this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
-    this.#logins = new Logins<L>(this, parts, this)
+    this.logins = new Logins<L>(this, parts, this.credentials)
     const isSession = parts.settings.pool_mode === 'session'
-    this.#recycling = isSession ? new Recycling<L>(parts, this.lists, this.#logins) : pinnedRecycling<L>(parts, this.lists, this.#logins)
-    if (!isSession) this.listening = new Listening<L>(this, this.#logins, parts)
+    this.#recycling = isSession ? new Recycling<L>(parts, this.lists, this.logins) : pinnedRecycling<L>(parts, this.lists, this.logins)
+    if (!isSession) this.listening = new Listening<L>(this, this.logins, parts)
     this.#between = new Between<L>(this, parts.clock)
-    this.#end = new LinkEnd<L>(this, this.#logins, (link) => this.#between.hostUnfit(link))
-    this.#unsubscribe = parts.source.subscribe(this)
+    this.#end = new LinkEnd<L>(this, this.logins, (link) => this.#between.hostUnfit(link))
+    this.#upkeep = new Upkeep<L>(this, parts, this.#log)
+    this.#unsubscribe = parts.source.subscribe(this.credentials)
   }
 
   /** Every link that counts: logging in, serving, and not closed by the server yet. */
   get size(): number {
-    return this.#logins.size
+    return this.logins.size
   }
 
   get dialing(): number {
-    return this.#logins.dialing
+    return this.logins.dialing
   }
 
   /** `size`, and the links that listen, which pool_size does not count. */
@@ -68,7 +70,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** A credential has been proven and is not known to be dead. */
   get ready(): boolean {
-    return this.#logins.current !== undefined
+    return this.logins.current !== undefined
   }
 
   /** Clients can be served now, as far as is known. */
@@ -88,22 +90,17 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   get currentGeneration(): number {
-    return this.#logins.current?.generation ?? 0
-  }
-
-  /** For the replication connections of the same database, which log in with the same credentials. */
-  get logins(): ReplicationLogins {
-    return this.#logins
+    return this.logins.current?.generation ?? 0
   }
 
   /** Links of replaced credentials. */
   get draining(): number {
-    return this.#logins.generations.leaving
+    return this.logins.generations.leaving
   }
 
   /** Why no link can be had just now, for probes and errors; '' when nothing is wrong. */
   get cause(): string {
-    return this.#logins.cause
+    return this.logins.cause
   }
 
   get waiting(): number {
@@ -112,7 +109,7 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** A session that holds `link` should give it back at the next ReadyForQuery. */
   mustYield(link: L): boolean {
-    return this.waiters.size > 0 || this.room.hungry || link.generation !== this.#logins.current?.generation
+    return this.waiters.size > 0 || this.room.hungry || link.generation !== this.logins.current?.generation
   }
 
   /** The session that keeps `link` (session mode, or for its statements) should end, with its link, as soon as it is in the middle of nothing. */
@@ -123,16 +120,16 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
   checkout(waiter: Waiter<L>, nowMs = this.#parts.clock.monotonicMs()): L | null {
     if (this.waiters.size === 0) {
-      const link = this.#between.takeIdle(this.#logins.current?.generation, nowMs)
+      const link = this.#between.takeIdle(this.logins.current?.generation, nowMs)
       if (link !== undefined) return link
     }
-    const refusal = this.#logins.refusal()
+    const refusal = this.logins.refusal()
     if (refusal !== undefined) {
       waiter.linkRefused(refusal)
       return null
     }
     this.waiters.add(waiter, this.#parts.clock.monotonicMs())
-    this.#logins.grow()
+    this.logins.grow()
     return null
   }
 
@@ -190,39 +187,14 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.listening?.subscriptions.linkClosed(link)
     this.lists.remove(link)
     this.#cancels.forget(link)
-    this.#logins.generations.left(link.generation)
+    this.logins.generations.left(link.generation)
     this.room.given()
-    this.#logins.advance()
+    this.logins.advance()
   }
 
   roleGone(link: L): void {
-    this.gone(link.generation)
+    this.credentials.gone(link.generation)
     this.#parts.source.reportFailure(link.generation, '42704')
-  }
-
-  // What a source tells (CredentialConsumer).
-
-  offer(credential: Credential): void {
-    this.#logins.offer(credential)
-  }
-
-  overdue(generation: number): void {
-    if (!this.#logins.generations.setOverdue(generation)) return
-    for (const link of this.lists.all()) if (link.generation === generation) link.overdue = true
-    for (const link of this.listening?.links ?? []) if (link.generation === generation) link.overdue = true
-  }
-
-  gone(generation: number): void {
-    const replaced = this.#logins.generations.state(generation) === 'draining'
-    if (!this.#logins.gone(generation)) return
-    for (const link of this.lists.idle()) if (link.generation === generation) this.shut(link, replaced ? 'rotated' : 'role_gone')
-    this.#recycle()
-    // that a role is gone before its time is logged by the source, once for all its pools
-    if (replaced) this.#noteOverruns(generation)
-  }
-
-  trouble(trouble: Trouble | undefined): void {
-    this.#logins.setSourceTrouble(trouble)
   }
 
   // What the logins ask for (LoginsHost), and what runs between clients (BetweenHost).
@@ -232,11 +204,11 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   get unprovenSinceMs(): number | undefined {
-    return this.#logins.unprovenSinceMs
+    return this.logins.unprovenSinceMs
   }
 
   get starving(): boolean {
-    return this.#logins.starving
+    return this.logins.starving
   }
 
   endKept(): boolean {
@@ -244,24 +216,29 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
   }
 
   roomChanged(): void {
-    this.#logins.advance()
+    this.logins.advance()
   }
 
   opened(link: L): void {
-    this.#welcome.heard(link.facts.welcome)
+    this.welcome.heard(link.facts.welcome)
     if (link.closeReason === undefined) this.#place(link, this.#parts.clock.monotonicMs())
-    this.#recycle()
+    this.recycle()
     this.listening?.advance()
   }
 
   refuse(error: PgleaseError): void {
-    const welcomes = this.#welcome.takeAll()
+    const welcomes = this.welcome.takeAll()
     for (const waiter of this.waiters.takeAll()) waiter.linkRefused(error)
     for (const waiter of welcomes) waiter.welcomeRefused(error)
   }
 
   endReason(link: L, nowMs: number): CloseReason | undefined {
     return this.#end.reason(link, nowMs)
+  }
+
+  /** Sessions that keep their links are ended, those whose turn it is. */
+  recycle(): void {
+    this.#recycling.tick((link) => this.shut(link, 'rotated'))
   }
 
   shut(link: L, reason: CloseReason): void {
@@ -271,41 +248,17 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
 
   /** Called about four times a second. */
   tick(): void {
-    const nowMs = this.#parts.clock.monotonicMs()
-    const { query_wait_timeout, query_wait_notify } = this.settings
-    this.waiters.tick(nowMs, query_wait_timeout, query_wait_notify, () => new PgleaseError('query_wait_timeout', this.cause))
-    this.#parts.watchMoves?.([...this.lists.all(), ...(this.listening?.links ?? [])])
-    for (const link of this.lists.idle()) {
-      if (this.#logins.generations.isOverdue(link.generation)) continue
-      const reason = link.moved ? 'host_unfit' : idleEnd(link, this.settings, this.lists.alive > this.room.minimum, nowMs)
-      if (reason !== undefined) this.shut(link, reason)
-    }
-    for (const link of this.#ownQueries.late(this.lists.all(), nowMs, this.settings.server_connect_timeout)) {
-      this.#log.stuck(link)
-      this.shut(link, 'own_query_timeout')
-    }
-    this.#recycle()
-    this.#logins.advance()
-    if (this.#logins.starving && this.room.endKeptOfOthers()) this.#log.endedOther()
+    this.#upkeep.tick()
+    this.recycle()
+    this.logins.advance()
+    if (this.logins.starving && this.room.endKeptOfOthers()) this.#log.endedOther()
     this.listening?.tick()
-  }
-
-  whenWelcome(waiter: WelcomeWaiter): void {
-    const { parameters } = this.#welcome
-    if (parameters !== undefined) return waiter.welcome(parameters)
-    const refusal = this.#logins.refusal()
-    if (refusal !== undefined) return waiter.welcomeRefused(refusal)
-    this.#welcome.add(waiter)
-  }
-
-  leaveWelcome(waiter: WelcomeWaiter): void {
-    this.#welcome.remove(waiter)
   }
 
   /** No new links; idle ones are closed, and busy ones when they settle. */
   close(): void {
     this.#end.poolClosed = true
-    this.#logins.close()
+    this.logins.close()
     for (const link of this.lists.idle()) this.shut(link, 'pool_closed')
     this.listening?.close()
     this.#unsubscribe()
@@ -316,19 +269,6 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     this.close()
     this.listening?.abort()
     for (const link of this.lists.all()) if (link.closeReason === undefined) this.shut(link, 'shutdown_now')
-  }
-
-  /** Transactions that the drain could not wait for. */
-  #noteOverruns(generation: number): void {
-    for (const link of this.lists.all()) {
-      if (link.generation !== generation || this.lists.state(link) !== 'active') continue
-      this.#parts.drainOverrun()
-      this.#log.overrun(link)
-    }
-  }
-
-  #recycle(): void {
-    this.#recycling.tick((link) => this.shut(link, 'rotated'))
   }
 
   /** To the oldest waiter, or among the idle. */
@@ -342,8 +282,8 @@ export class Pool<L extends PoolLink> implements CredentialConsumer {
     }
     link.idleSinceMs = nowMs
     this.lists.move(link, 'idle')
-    const { generations, current } = this.#logins
+    const { generations, current } = this.logins
     this.room.linkIdle()
-    if (generations.several || link.generation !== current?.generation) this.#logins.advance()
+    if (generations.several || link.generation !== current?.generation) this.logins.advance()
   }
 }

@@ -9,18 +9,24 @@ export interface WelcomeWaiter {
 
 export class Welcome {
   readonly #waiting = new Set<WelcomeWaiter>()
+  readonly #refusal: () => PgleaseError | undefined
+  /** Undefined before the first login. */
   #parameters: ReadonlyMap<string, string> | undefined
 
-  /** Undefined before the first login. */
-  get parameters(): ReadonlyMap<string, string> | undefined {
-    return this.#parameters
+  /** `refusal`: the error for those who need not wait. */
+  constructor(refusal: () => PgleaseError | undefined) {
+    this.#refusal = refusal
   }
 
-  add(waiter: WelcomeWaiter): void {
+  /** Tells `waiter` at once, or after the first login. */
+  tell(waiter: WelcomeWaiter): void {
+    if (this.#parameters !== undefined) return waiter.welcome(this.#parameters)
+    const refusal = this.#refusal()
+    if (refusal !== undefined) return waiter.welcomeRefused(refusal)
     this.#waiting.add(waiter)
   }
 
-  remove(waiter: WelcomeWaiter): void {
+  leave(waiter: WelcomeWaiter): void {
     this.#waiting.delete(waiter)
   }
 

@@ -5,13 +5,13 @@ import type { VaultContext } from './context.ts'
 import { canServe } from './generation.ts'
 import { Holders } from './holders.ts'
 import { Lease, type LeaseGrant, type LeaseOwner } from './lease.ts'
+import { ReadTurns } from './read_turns.ts'
 import { CredentialReader } from './reader.ts'
 import { Refusals } from './refusals.ts'
 import { Revoker } from './revoke.ts'
 import { SourceLog } from './source_log.ts'
 import type { SourceSnapshot } from './source_snapshot.ts'
 import type { TokenKeeper } from './token_keeper.ts'
-import { Wakeable, waitForAny } from './wake.ts'
 
 /** How long the revocation of a lease that cannot be used is tried. */
 const UNUSABLE_PATIENCE_MS = 60_000
@@ -26,14 +26,13 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   readonly #keeper: TokenKeeper
   readonly #reader: CredentialReader
   readonly #revoker: Revoker
-  readonly #pause = new Wakeable()
   readonly #holders = new Holders()
   readonly #refusals: Refusals
   /** Not over yet, oldest first. */
   #leases: Lease[] = []
   #generation = 0
   #trouble: Trouble | undefined
-  #obtaining: Promise<void> | undefined
+  readonly #turns: ReadTurns
   #closed = false
   /** When the read of the newest generation began; undefined once its rotation was reported. */
   #rotationMs: number | undefined
@@ -45,6 +44,11 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.vaultPath = vaultPath
     this.#log = new SourceLog(context, name, vaultPath)
     this.#refusals = new Refusals(context.clock)
+    this.#turns = new ReadTurns(context.clock, {
+      pauseLeftMs: () => this.#refusals.pauseLeftMs,
+      read: () => this.#readNext(),
+      over: () => this.#reconsider(),
+    })
     this.#revoker = new Revoker(context, keeper)
     this.#reader = new CredentialReader(context, keeper, {
       source: name,
@@ -57,7 +61,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
 
   /** Begins to lease: sources of exact databases are ready before the first client comes. */
   start(): void {
-    this.#obtain(0)
+    this.#turns.request(0)
   }
 
   current(): Credential | undefined {
@@ -97,7 +101,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const next = this.#refuse(lease)
     if (sqlstate === '42704') this.#roleGone(lease, next ?? '')
     else if (next !== undefined) this.#log.refused(lease, sqlstate, next)
-    if (next !== undefined) this.#obtain(0)
+    if (next !== undefined) this.#turns.request(0)
   }
 
   /** Counts a refusal and answers, for the log, when a new credential comes; undefined = one is there or on its way already. */
@@ -117,7 +121,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   }
 
   wantsSuccessor(lease: Lease): void {
-    if (lease === this.#newest()) this.#obtain(0)
+    if (lease === this.#newest()) this.#turns.request(0)
   }
 
   ended(lease: Lease): void {
@@ -133,7 +137,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
       }
     }
     this.#settle()
-    if (lease === this.#newest()) this.#obtain(0)
+    if (lease === this.#newest()) this.#turns.request(0)
   }
 
   /** Token or availability changed: every lease looks again, and a new token means new leases under it. */
@@ -142,15 +146,15 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const newest = this.#newest()
     for (const lease of this.#leases) lease.wake()
     // what is being read right now may still come under the old token: that is looked at when it has come
-    if (token === undefined || newest === undefined || newest.token === token || this.#obtaining !== undefined) return
+    if (token === undefined || newest === undefined || newest.token === token || this.#turns.running) return
     // spread, so that many sources do not lease all at once; the old token's end bounds it
     const longest = Math.max(0, Math.min(LONGEST_SPREAD_MS, newest.leftMs() / 3))
-    this.#obtain(this.#context.clock.random() * longest)
+    this.#turns.request(this.#context.clock.random() * longest)
   }
 
   async close(budgetMs: number): Promise<void> {
     this.#closed = true
-    this.#pause.wake()
+    this.#turns.close()
     this.#reader.close()
     this.#revoker.limit(budgetMs)
     for (const lease of this.#leases) void this.#finish(lease)
@@ -158,7 +162,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     const timeout = new AbortController()
     const ended = async () => {
       // a read on its way may still grant a lease, which is revoked at once
-      await this.#obtaining
+      await this.#turns.idle()
       await this.#revoker.idle()
     }
     await Promise.race([ended(), delay(this.#context.clock, budgetMs, timeout.signal)])
@@ -170,7 +174,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
       name: this.name,
       vaultPath: this.vaultPath,
       trouble: this.#trouble,
-      reading: this.#obtaining !== undefined,
+      reading: this.#turns.running,
       generations: this.#leases.map((lease) => ({
         generation: lease.generation,
         state: lease.state,
@@ -212,25 +216,8 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
     this.#setTrouble(trouble)
   }
 
-  /** Leases the next generation, one read at a time; a second call only ends the waiting of the first. */
-  #obtain(spreadMs: number): void {
-    if (this.#closed) return
-    if (this.#obtaining !== undefined) {
-      if (spreadMs === 0) this.#pause.wake()
-      return
-    }
-    this.#obtaining = this.#obtainNext(spreadMs).finally(() => {
-      this.#obtaining = undefined
-      this.#reconsider()
-    })
-  }
-
-  async #obtainNext(spreadMs: number): Promise<void> {
-    const { clock } = this.#context
-    if (spreadMs > 0) await waitForAny(clock, [this.#pause], spreadMs)
-    while (this.#refusals.pauseLeftMs > 0 && !this.#closed) await waitForAny(clock, [this.#pause], this.#refusals.pauseLeftMs)
-    if (this.#closed) return
-    this.#rotationMs = clock.monotonicMs()
+  async #readNext(): Promise<void> {
+    this.#rotationMs = this.#context.clock.monotonicMs()
     const grant = await this.#reader.read(this.#generation + 1)
     if (grant === undefined) return
     this.#generation = grant.credential.generation
@@ -241,7 +228,7 @@ export class LeasedSource implements CredentialSource, LeaseOwner {
   #reconsider(): void {
     const newest = this.#newest()
     if (newest === undefined || this.#closed) return
-    if (newest.successorWanted || newest.leftMs() <= 0 || this.#refusals.has(newest.generation)) this.#obtain(0)
+    if (newest.successorWanted || newest.leftMs() <= 0 || this.#refusals.has(newest.generation)) this.#turns.request(0)
     else this.vaultChanged()
   }
 

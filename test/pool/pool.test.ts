@@ -137,7 +137,7 @@ test('a client that waits for the last link is told of the permanent cause when 
   source.consumer?.trouble({ code: 'vault_bad_request', detail: 'unknown role' })
   const waiting = await take()
   assert.equal(waiting.refused, undefined)
-  pool.overdue(1)
+  pool.credentials.overdue(1)
   pool.roleGone(busy.link as FakeLink)
   release(pool, busy)
   await settle()
