@@ -120,7 +120,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
     const statementsMeter = { pinned: () => counters.addPin(), planChanged: () => counters.addPlanChange() }
     // in session mode they are the client's own on its link
     const mostStatements = database.pool_mode === 'session' ? 0 : parts.settings.max_prepared_statements
-    const budgets = limits.budgets(database)
+    const places = limits.places(database)
     const poolSettings = { ...parts.settings, ...database }
     const linkClosed = (reason: CloseReason) => metrics.connectionClosed('server', reason)
     const pool: Pool<Link> = new Pool<Link>({
@@ -129,7 +129,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       source,
       clock,
       log,
-      budgets,
+      places,
       open: async (credential) => {
         redact(credential)
         const link = await openLink(open, credential)
@@ -152,7 +152,7 @@ export function buildDatabases(parts: DatabaseParts): Routes<Served> {
       clock,
       log,
       logins: pool.logins,
-      budgets,
+      places,
       queryWaitTimeoutMs: () => poolSettings.query_wait_timeout,
       open: async (credential, request) => {
         redact(credential)

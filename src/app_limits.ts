@@ -1,6 +1,8 @@
 // Builds the limits that several databases share: links of a user and of a PostgreSQL host, clients of a user.
 import { Admission, ClientCount } from './client/admission.ts'
 import { Budget } from './pool/budget.ts'
+import { Places } from './pool/places.ts'
+import { hostText } from './settings/hosts.ts'
 import type { DatabaseSettings, Settings } from './settings/settings.ts'
 
 /** The pool's user: the role, or where Vault gives out the roles. Never a name that a client invents. */
@@ -16,15 +18,15 @@ export class SharedLimits {
   }
 
   /** The limits on links that the pool of `database` keeps beside its own size. */
-  budgets(database: DatabaseSettings): Budget[] {
+  places(database: DatabaseSettings): Places {
     const { max_server_connections } = this.#settings
-    const limits = new Map<string, number>([
+    const limits: [string, number][] = [
       [`database ${database.name}`, database.max_db_connections],
       [userOf(database), database.max_user_connections],
-    ])
-    // which of several hosts a link will lead to is not known when its login begins: it counts at each of them
-    for (const { host, port } of database.hosts) limits.set(`host ${host}:${port}`, max_server_connections)
-    return [...limits].filter(([, limit]) => limit > 0).map(([key, limit]) => this.#budget(key, limit))
+    ]
+    const always = limits.filter(([, limit]) => limit > 0).map(([key, limit]) => this.#budget(key, limit))
+    const hosts = max_server_connections === 0 ? [] : database.hosts.map(hostText)
+    return new Places(always, new Map(hosts.map((host) => [host, this.#budget(`host ${host}`, max_server_connections)])))
   }
 
   admission(database: DatabaseSettings): Admission {

@@ -235,3 +235,24 @@ scenario(
     assert.deepEqual(writer.errors, [])
   },
 )
+
+scenario('max_server_connections has room for as many at each host', async (run) => {
+  if (missing && skip(missing)) return
+  const cluster = await startCluster(run)
+  const facts = clusterFacts(cluster)
+  const databases = { writing: { ...facts, target_session_attrs: 'primary' }, reading: { ...facts, target_session_attrs: 'standby' } }
+  const config = { http_addr: '', admin_addr: '', max_server_connections: 3, query_wait_timeout: 5, databases }
+  const pglease = await run.pglease({ config })
+  const clients: pg.Client[] = []
+  for (const database of ['writing', 'reading', 'writing', 'reading', 'writing']) {
+    const client = await clientOf(run, pglease, database)
+    await client.query('BEGIN')
+    clients.push(client)
+  }
+  const { primary, standby } = cluster
+  const ports = await Promise.all(clients.map(portOf))
+  assert.deepEqual(ports, [primary.port, standby.port, primary.port, standby.port, primary.port])
+  const late = await clientOf(run, pglease, 'writing')
+  await assert.rejects(late.query('BEGIN'), /query_wait_timeout/)
+  assert.equal((await backendsOn(primary)).length, 3)
+})

@@ -1,23 +1,23 @@
 // A limit on links that several pools share: those of one database, of one user, or of one PostgreSQL host.
 
-/** A pool, as the others see it that share a limit with it. */
+/** A pool, as the others see it that share a limit with it. Not every link of a pool counts in the limit of each host. */
 export interface BudgetMember {
   /** Every link that counts. */
   readonly size: number
   /** Monotonic time since which its oldest client waits; undefined = none waits. */
   readonly waitingSinceMs: number | undefined
-  /** Monotonic time since which its longest unused link is idle; undefined = it has no idle link. */
-  readonly idleSinceMs: number | undefined
-  /** Links that the server has not closed yet: they make room. */
-  readonly closing: number
   /** Of its credentials. */
   readonly source: string
   /** The first login with a new credential waits for a place that its own links do not give. */
   readonly starving: boolean
-  /** Closes its longest unused link. */
-  evict(): void
+  /** Of its links that count in `budget`: monotonic time since which the longest unused one is idle; undefined = none is. */
+  idleSinceMs(budget: Budget): number | undefined
+  /** Those that the server has not closed yet: they make room. */
+  closing(budget: Budget): number
+  /** Closes the longest unused one. */
+  evict(budget: Budget): void
   /** Ends one of those who keep a link for their whole life, now or soon. False: there is none, or none that rests. */
-  endKept(): boolean
+  endKept(budget: Budget): boolean
   /** There may be room for a link, or a link of another pool that can be evicted. */
   changed(): void
 }
@@ -68,7 +68,7 @@ export class Budget {
         this.hungry = true
         return
       }
-      victim.evict()
+      victim.evict(this)
     }
   }
 
@@ -78,7 +78,7 @@ export class Budget {
     const others = [...this.#members].filter((other) => other !== member)
     const rank = ({ source }: BudgetMember) => (source === member.source ? 0 : 1)
     others.sort((one, other) => rank(one) - rank(other) || other.size - one.size)
-    return others.some((other) => other.endKept())
+    return others.some((other) => other.endKept(this))
   }
 
   /** Whether one who keeps a link of `member` ends, having come to rest: see `endKeptFor`. */
@@ -103,7 +103,7 @@ export class Budget {
 
   get #closing(): number {
     let count = 0
-    for (const { closing } of this.#members) count += closing
+    for (const member of this.#members) count += member.closing(this)
     return count
   }
 
@@ -116,7 +116,7 @@ export class Budget {
     let found: BudgetMember | undefined
     let sinceMs = Number.POSITIVE_INFINITY
     for (const member of this.#members) {
-      const idleSinceMs = member === except ? undefined : member.idleSinceMs
+      const idleSinceMs = member === except ? undefined : member.idleSinceMs(this)
       if (idleSinceMs === undefined || idleSinceMs >= sinceMs) continue
       found = member
       sinceMs = idleSinceMs

@@ -43,6 +43,6 @@ export class LinkEnd<L extends PoolLink> {
     const leaves = settings.pool_mode === 'session' || generations.isOverdue(link.generation)
     if (state === 'draining' && leaves && current !== undefined) return 'rotated'
     if (outlived(link, settings, nowMs) && !generations.isOverdue(link.generation)) return 'server_lifetime'
-    return waiting > 0 && room.mustCede ? 'evicted' : undefined
+    return waiting > 0 && room.mustCede(link) ? 'evicted' : undefined
   }
 }

@@ -80,6 +80,10 @@ export class LinkLists<L extends Listed> {
     return this.#idle[0]
   }
 
+  findLongestIdle(accept: (link: L) => boolean): L | undefined {
+    return this.#idle.find(accept)
+  }
+
   /** The youngest idle link for which `accept` is true. */
   findIdle(accept: (link: L) => boolean): L | undefined {
     for (let index = this.#idle.length - 1; index >= 0; index--) {
@@ -98,6 +102,12 @@ export class LinkLists<L extends Listed> {
   countAlive(accept: (link: L) => boolean): number {
     let count = 0
     for (const link of this.#all) if (link.listed !== 'closing' && accept(link)) count++
+    return count
+  }
+
+  countClosing(accept: (link: L) => boolean): number {
+    let count = 0
+    for (const link of this.#all) if (link.listed === 'closing' && accept(link)) count++
     return count
   }
 

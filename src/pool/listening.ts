@@ -166,7 +166,7 @@ export class Listening<L extends PoolLink> {
     if (!this.#links.delete(link)) return false
     this.dying(link)
     this.#logins.generations.left(link.generation)
-    this.#host.room.given()
+    this.#host.room.given(link)
     this.advance()
     return true
   }
@@ -200,6 +200,7 @@ export class Listening<L extends PoolLink> {
   }
 
   #opened(link: L): void {
+    this.#host.room.opened(link)
     this.#dialing = false
     this.#links.add(link)
     const refusal = this.#closed ? 'pool_closed' : this.#logins.generations.refusal(link.generation)

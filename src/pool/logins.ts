@@ -150,11 +150,12 @@ export class Logins<L extends PoolLink> {
   mustGo(link: L): boolean {
     // the steady state: nothing is replaced
     if (this.#proof.state === 'none' && link.generation === this.current?.generation) return false
-    if (this.#needsPlace && this.#proof.state !== 'none') {
+    const makesPlace = this.#needsPlace && this.frees(link)
+    if (makesPlace && this.#proof.state !== 'none') {
       this.#proof.makePlace()
       return true
     }
-    if (this.#needsPlace && link.generation !== this.current?.generation) return true
+    if (makesPlace && link.generation !== this.current?.generation) return true
     return link.generation !== this.current?.generation && this.current !== undefined && this.replacement.surplus(this.#old) > 0
   }
 
@@ -166,7 +167,16 @@ export class Logins<L extends PoolLink> {
 
   /** The proof waits for a link to be closed, and none is idle. */
   get proofNeedsPlace(): boolean {
-    return this.#proof.state === 'due' && this.#host.lists.lastIdle() === undefined && this.#needsPlace
+    return this.#proof.state === 'due' && this.#needsPlace && this.#idleThatFrees === undefined
+  }
+
+  /** Whether the end of `link` makes room for a login. */
+  frees(link: L): boolean {
+    return this.#host.room.frees(link)
+  }
+
+  get #idleThatFrees(): L | undefined {
+    return this.#host.lists.findIdle((link) => this.frees(link))
   }
 
   /** Links of the pool's own will not give it one soon. A credential that was refused asks nobody else to end. */
@@ -177,8 +187,8 @@ export class Logins<L extends PoolLink> {
   }
 
   #prove(credential: Credential): void {
-    const idle = this.#host.lists.lastIdle()
-    if (this.#needsPlace && idle !== undefined) {
+    const idle = this.#needsPlace ? this.#idleThatFrees : undefined
+    if (idle !== undefined) {
       this.#proof.makePlace()
       this.#host.shut(idle, 'rotated')
     }
@@ -196,11 +206,16 @@ export class Logins<L extends PoolLink> {
       this.#dial(current, true)
     }
     const isOld = (link: L) => link.generation !== current.generation
-    for (let going = this.replacement.surplus(this.#old) + (this.#needsPlace ? 1 : 0); going > 0; going--) {
+    for (let going = this.replacement.surplus(this.#old); going > 0; going--) {
       const idle = this.#host.lists.findIdle(isOld)
-      if (idle === undefined) return
+      if (idle === undefined) break
       this.#host.shut(idle, 'rotated')
     }
+    if (!this.#needsPlace) return
+    const { lists } = this.#host
+    const idle = lists.findIdle((link) => isOld(link) && this.frees(link))
+    if (idle !== undefined) this.#host.shut(idle, 'rotated')
+    else if (lists.find((link) => isOld(link) && this.frees(link)) === undefined) this.#makeRoom(1)
   }
 
   #dial(credential: Credential, replacing = false): void {
@@ -214,6 +229,8 @@ export class Logins<L extends PoolLink> {
   }
 
   #opened(link: L, credential: Credential, replacing: boolean): void {
+    // while the login still counts as one that is under way: others are told of the places that it does not need
+    this.#host.room.opened(link)
     this.dialing--
     this.#host.lists.add(link, 'active')
     const fields = this.#fields(credential)

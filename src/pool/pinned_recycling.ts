@@ -6,7 +6,7 @@ import { Recycling, type RecyclingParts, type Reigns } from './recycling.ts'
 /** See LinkStatements. */
 export const isPinned = (link: PoolLink): boolean => link.statements?.pinned === true
 
-export function pinnedRecycling<L extends PoolLink>(parts: RecyclingParts, lists: LinkLists<L>, logins: Reigns): Recycling<L> {
+export function pinnedRecycling<L extends PoolLink>(parts: RecyclingParts, lists: LinkLists<L>, logins: Reigns<L>): Recycling<L> {
   const pinned = {
     all: () => lists.all().filter(isPinned),
     state: (link: L) => lists.state(link),
@@ -18,9 +18,10 @@ export function pinnedRecycling<L extends PoolLink>(parts: RecyclingParts, lists
       return logins.current
     },
     generations: logins.generations,
+    frees: (link: L) => logins.frees(link),
     // any other link comes back by itself
     get proofNeedsPlace() {
-      return logins.proofNeedsPlace && pinned.all().length >= lists.alive
+      return logins.proofNeedsPlace && lists.countAlive((link) => !isPinned(link) && logins.frees(link)) === 0
     },
   }
   return new Recycling<L>(parts, pinned, reigns, 'sessions with statements that were prepared in SQL')

@@ -7,6 +7,7 @@ import { LinkLists } from './link_lists.ts'
 import { Listening } from './listening.ts'
 import { Logins } from './logins.ts'
 import { isPinned, pinnedRecycling } from './pinned_recycling.ts'
+import { Places } from './places.ts'
 import { PoolCredentials } from './pool_credentials.ts'
 import type { PoolLink } from './pool_link.ts'
 import { PoolLog } from './pool_log.ts'
@@ -43,7 +44,7 @@ export class Pool<L extends PoolLink> {
     this.settings = parts.settings
     this.#log = new PoolLog(parts.log, parts.database, parts.source.name)
     this.credentials = new PoolCredentials<L>(this, parts, this.#log)
-    this.room = new Room<L>(this, parts.clock, parts.budgets ?? [])
+    this.room = new Room<L>(this, parts.clock, parts.places ?? new Places([]))
     this.logins = new Logins<L>(this, parts, this.credentials)
     const isSession = parts.settings.pool_mode === 'session'
     this.#recycling = isSession ? new Recycling<L>(parts, this.lists, this.logins) : pinnedRecycling<L>(parts, this.lists, this.logins)
@@ -114,7 +115,7 @@ export class Pool<L extends PoolLink> {
 
   /** The session that keeps `link` (session mode, or for its statements) should end, with its link, as soon as it is in the middle of nothing. */
   mustRecycle(link: L): boolean {
-    return this.#recycling.due(link) || this.room.mustEndKept
+    return this.#recycling.due(link) || this.room.mustEndKept(link)
   }
 
   /** A link, or null: `waiter` is then told later (or was refused at once). `nowMs`: monotonic, some milliseconds old at most. */
@@ -188,7 +189,7 @@ export class Pool<L extends PoolLink> {
     this.lists.remove(link)
     this.#cancels.forget(link)
     this.logins.generations.left(link.generation)
-    this.room.given()
+    this.room.given(link)
     this.logins.advance()
   }
 
@@ -211,8 +212,8 @@ export class Pool<L extends PoolLink> {
     return this.logins.starving
   }
 
-  endKept(): boolean {
-    return this.#recycling.endOne()
+  endKept(accept: (link: L) => boolean): boolean {
+    return this.#recycling.endOne(accept)
   }
 
   roomChanged(): void {

@@ -22,6 +22,8 @@ export interface PoolLink extends Listed {
     readonly openedAtMs: number
     /** Of its server process. */
     readonly processId: number
+    /** Host and port of the configuration. */
+    readonly server: string
     readonly welcome: ReadonlyMap<string, string>
     readonly fit?: LinkFit | undefined
   }

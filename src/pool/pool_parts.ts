@@ -3,8 +3,8 @@ import type { Clock } from '../clock.ts'
 import type { Credential, CredentialSource } from '../credential.ts'
 import type { CloseReason } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Budget } from './budget.ts'
 import type { AgeSettings } from './link_age.ts'
+import type { Places } from './places.ts'
 import type { PoolLink } from './pool_link.ts'
 import type { RoomSettings } from './room.ts'
 
@@ -32,7 +32,7 @@ export interface PoolParts<L extends PoolLink> {
   readonly clock: Clock
   readonly log: Log
   /** The limits that it shares with other pools. */
-  readonly budgets?: readonly Budget[]
+  readonly places?: Places
   /** Dials and logs in. Rejects with a PgleaseError; the credential is never in it. */
   open(credential: Credential): Promise<L>
   /** See LoginsParts. */

@@ -48,22 +48,24 @@ interface KeptLinks<L> {
 }
 
 /** What is known of credentials: see Logins. */
-export interface Reigns {
+export interface Reigns<L> {
   readonly current: { readonly generation: number } | undefined
   readonly generations: Generations
   /** The proof waits for a link to be closed, and none is idle. */
   readonly proofNeedsPlace: boolean
+  /** Whether the end of `link` would give it one. */
+  frees(link: L): boolean
 }
 
 export class Recycling<L extends Kept> {
   readonly #parts: RecyclingParts
   readonly #lists: KeptLinks<L>
-  readonly #logins: Reigns
+  readonly #logins: Reigns<L>
   readonly #what: string
   readonly #rounds = new Map<number, Round>()
 
   /** `what` is ended, for the log. */
-  constructor(parts: RecyclingParts, lists: KeptLinks<L>, logins: Reigns, what = 'sessions (pool_mode session)') {
+  constructor(parts: RecyclingParts, lists: KeptLinks<L>, logins: Reigns<L>, what = 'sessions (pool_mode session)') {
     this.#parts = parts
     this.#lists = lists
     this.#logins = logins
@@ -72,11 +74,11 @@ export class Recycling<L extends Kept> {
 
   /** Whether the session that holds `link` is to end as soon as it rests. */
   due(link: L): boolean {
-    const { current, generations, proofNeedsPlace } = this.#logins
+    const { current, generations } = this.#logins
     const { fit } = link.facts
     // it may be gone before the next look at all of them
     if (fit?.serverUnfit === true) this.#spread(fit.host)
-    if (proofNeedsPlace || fit?.serverUnfit === true) return true
+    if (fit?.serverUnfit === true || (this.#logins.proofNeedsPlace && this.#logins.frees(link))) return true
     if (link.generation === current?.generation) return false
     if (generations.state(link.generation) === 'gone') return true
     const round = this.#rounds.get(link.generation)
@@ -93,7 +95,7 @@ export class Recycling<L extends Kept> {
   tick(shut: (link: L) => void): void {
     const { current, generations } = this.#logins
     this.#leaveUnfit()
-    if (this.#logins.proofNeedsPlace) this.endOne()
+    if (this.#logins.proofNeedsPlace) this.endOne((link) => this.#logins.frees(link))
     if (generations.leaving === 0) return this.#rounds.clear()
     // one that a new session took would have to end soon
     if (current !== undefined) for (const link of this.#lists.idle()) if (link.generation !== current.generation) shut(link)
@@ -122,8 +124,8 @@ export class Recycling<L extends Kept> {
   }
 
   /** A new credential cannot be proven while others hold all the links that there may be. Answers whether one of them rested, and was ended. */
-  endOne(): boolean {
-    for (const link of this.#lists.all()) if (this.#lists.state(link) === 'active' && link.recycle()) return true
+  endOne(accept: (link: L) => boolean): boolean {
+    for (const link of this.#lists.all()) if (this.#lists.state(link) === 'active' && accept(link) && link.recycle()) return true
     return false
   }
 

@@ -4,12 +4,13 @@ import { type CloseReason, type ErrorCode, PgleaseError } from '../errors.ts'
 import type { LogFields } from '../log.ts'
 import type { Budget, BudgetMember } from './budget.ts'
 import { LinkLists } from './link_lists.ts'
+import type { Places } from './places.ts'
 import { type Kept, Recycling, type RecyclingParts, type Reigns } from './recycling.ts'
 import { LoginTrouble } from './trouble.ts'
 
 /** A replication connection, as this file sees it. */
 export interface ReplicationPeer extends Kept {
-  readonly facts: { readonly id: number } & Kept['facts']
+  readonly facts: { readonly id: number; readonly server: string } & Kept['facts']
   readonly closeReason: CloseReason | undefined
   /** Ends its client between two messages; `atOnce`: within one too. Answers whether it has ended. */
   recycle(atOnce?: boolean): boolean
@@ -24,7 +25,7 @@ export interface ReplicationWaiter<L, R> {
 }
 
 /** What the pool of the same database knows of credentials: see Logins. */
-export interface ReplicationLogins extends Reigns {
+export interface ReplicationLogins extends Pick<Reigns<never>, 'current' | 'generations'> {
   readonly current: Credential | undefined
   readonly cause: string
   refusal(): PgleaseError | undefined
@@ -32,7 +33,7 @@ export interface ReplicationLogins extends Reigns {
 
 interface ReplicationParts<L, R> extends RecyclingParts {
   readonly logins: ReplicationLogins
-  readonly budgets: readonly Budget[]
+  readonly places: Places
   /** Milliseconds, 0 = no limit. */
   readonly queryWaitTimeoutMs: () => number
   open(credential: Credential, request: R): Promise<L>
@@ -81,9 +82,10 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
       generations: logins.generations,
       // see endKept
       proofNeedsPlace: false,
+      frees: () => false,
     }
     this.#recycling = new Recycling<L>(parts, this.lists, view, 'replication connections')
-    for (const budget of parts.budgets) budget.add(this)
+    for (const budget of parts.places.budgets) budget.add(this)
   }
 
   get dialing(): number {
@@ -137,7 +139,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
     this.#parts.linkClosed(reason)
     const fields = { ...this.#fields(link.generation), link: link.facts.id, reason }
     this.#parts.log.debug('link_closed', `replication connection ${link.facts.id} closed: ${reason}`, fields)
-    this.#given(link.generation)
+    this.#given(link.generation, link)
   }
 
   // What the pools see that share a limit with these (BudgetMember).
@@ -152,12 +154,12 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   }
 
   /** None is ever idle. */
-  get idleSinceMs(): undefined {
+  idleSinceMs(): undefined {
     return undefined
   }
 
-  get closing(): number {
-    return this.lists.count('closing')
+  closing(budget: Budget): number {
+    return this.lists.countClosing((link) => this.#parts.places.counts(link.facts.server, budget))
   }
 
   get source(): string {
@@ -170,10 +172,12 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
 
   evict(): void {}
 
-  endKept(): boolean {
+  endKept(budget: Budget): boolean {
     const nowMs = this.#parts.clock.monotonicMs()
     if (nowMs - this.#askedMs < ENDING_PATIENCE_MS) return true
-    const link = this.lists.find((one) => one.listed === 'active' && !this.#askedToEnd.has(one))
+    const { places } = this.#parts
+    const mayEnd = (link: L) => link.listed === 'active' && !this.#askedToEnd.has(link) && places.counts(link.facts.server, budget)
+    const link = this.lists.find(mayEnd)
     if (link === undefined) return false
     this.#askedToEnd.add(link)
     this.#askedMs = nowMs
@@ -184,7 +188,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   /** Opens a connection for each that waits, as far as there is room. */
   changed(): void {
     for (let next = this.#next; next !== undefined; next = this.#next) {
-      const { logins, budgets } = this.#parts
+      const { logins, places } = this.#parts
       const { current } = logins
       const refusal = logins.refusal()
       if (current === undefined && refusal !== undefined) {
@@ -192,10 +196,9 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
         continue
       }
       if (current === undefined || logins.generations.isOverdue(current.generation) || this.#trouble.waitMs > 0) return
-      if (budgets.some(({ free }) => free <= 0)) {
-        for (const budget of budgets) budget.evictFor(this, 1)
-        return
-      }
+      const { full } = places
+      for (const budget of full) budget.evictFor(this, 1)
+      if (full.length > 0) return
       this.#open(next, current)
     }
   }
@@ -213,7 +216,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   #open(pending: Pending<L, R>, credential: Credential): void {
     pending.opening = true
     this.#dialing++
-    for (const budget of this.#parts.budgets) budget.taken()
+    this.#parts.places.taken()
     this.#parts.logins.generations.joined(credential.generation)
     this.#parts.open(credential, pending.waiter.request).then(
       (link) => this.#opened(link, pending),
@@ -222,6 +225,7 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   }
 
   #opened(link: L, pending: Pending<L, R>): void {
+    this.#parts.places.opened(link.facts.server)
     this.#dialing--
     this.#trouble.clear()
     this.lists.add(link, 'active')
@@ -253,9 +257,9 @@ export class Replications<L extends ReplicationPeer, R> implements BudgetMember 
   }
 
   /** A connection is gone, or there is none. */
-  #given(generation: number): void {
+  #given(generation: number, link?: L): void {
     this.#parts.logins.generations.left(generation)
-    for (const budget of this.#parts.budgets) budget.given()
+    this.#parts.places.given(link?.facts.server)
     this.changed()
   }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import type { CloseReason } from '../errors.ts'
 import type { Budget, BudgetMember } from './budget.ts'
 import type { LinkLists } from './link_lists.ts'
+import type { Places } from './places.ts'
 import type { PoolLink } from './pool_link.ts'
 import type { Waiters } from './waiters.ts'
 
@@ -28,8 +29,8 @@ interface RoomHost<L extends PoolLink> {
   readonly unprovenSinceMs: number | undefined
   /** See Logins. */
   readonly starving: boolean
-  /** See BudgetMember. */
-  endKept(): boolean
+  /** Ends one who keeps a link for which `accept` is true, if one rests. Answers whether it did. */
+  endKept(accept: (link: L) => boolean): boolean
   shut(link: L, reason: CloseReason): void
   /** There may be room for a link now. */
   roomChanged(): void
@@ -38,20 +39,18 @@ interface RoomHost<L extends PoolLink> {
 export class Room<L extends PoolLink> implements BudgetMember {
   readonly #host: RoomHost<L>
   readonly #clock: Clock
-  readonly #budgets: readonly Budget[]
+  readonly #places: Places
 
-  constructor(host: RoomHost<L>, clock: Clock, budgets: readonly Budget[]) {
+  constructor(host: RoomHost<L>, clock: Clock, places: Places) {
     this.#host = host
     this.#clock = clock
-    this.#budgets = budgets
-    for (const budget of budgets) budget.add(this)
+    this.#places = places
+    for (const budget of places.budgets) budget.add(this)
   }
 
   /** Most links, as far as the other pools leave room. */
   get limit(): number {
-    let limit = this.#ownLimit
-    for (const { free } of this.#budgets) limit = Math.min(limit, this.size + free)
-    return limit
+    return Math.min(this.#ownLimit, this.size + this.#places.free)
   }
 
   /** Links that are kept open without work; none while another pool is short of them. */
@@ -63,25 +62,31 @@ export class Room<L extends PoolLink> implements BudgetMember {
 
   /** A pool that shares a limit with this one waits for a link. */
   get hungry(): boolean {
-    for (const { hungry } of this.#budgets) if (hungry) return true
+    for (const { hungry } of this.#places.budgets) if (hungry) return true
     return false
   }
 
-  /** A settled link goes although clients wait here: see `Budget.mustCede`. */
-  get mustCede(): boolean {
-    for (const budget of this.#budgets) if (budget.mustCede(this)) return true
+  /** `link`, which has settled, goes although clients wait here: see `Budget.mustCede`. */
+  mustCede(link: L): boolean {
+    for (const budget of this.#places.budgets) if (budget.hungry && this.#counts(link, budget) && budget.mustCede(this)) return true
     return false
   }
 
-  /** One who keeps a link for their whole life, and rests, ends for the sake of another pool: see `Budget.endKeptFor`. */
-  get mustEndKept(): boolean {
-    for (const budget of this.#budgets) if (budget.mustEndKept(this)) return true
+  /** One who keeps `link` for their whole life, and rests, ends for the sake of another pool: see `Budget.endKeptFor`. */
+  mustEndKept(link: L): boolean {
+    for (const budget of this.#places.budgets) if (budget.hungry && this.#counts(link, budget) && budget.mustEndKept(this)) return true
     return false
+  }
+
+  /** Whether the end of `link` makes room for another. */
+  frees(link: L): boolean {
+    const { full } = this.#places
+    return full.length === 0 || this.size >= this.#ownLimit || full.some((budget) => this.#counts(link, budget))
   }
 
   /** A login begins. Answers whether its link belongs to the reserve. */
   taken(): boolean {
-    for (const budget of this.#budgets) budget.taken()
+    this.#places.taken()
     const { pool_size } = this.#host.settings
     return pool_size > 0 && this.size > pool_size
   }
@@ -91,33 +96,41 @@ export class Room<L extends PoolLink> implements BudgetMember {
    * room, and it may be asked again.
    */
   takenBeside(): boolean {
-    const full = this.#full
-    for (const budget of full) budget.evictFor(this, 1)
-    if (full.length > 0 && this.closing === 0) this.evict()
+    const { full } = this.#places
+    for (const budget of full) {
+      budget.evictFor(this, 1)
+      if (this.closing(budget) === 0) this.evict(budget)
+    }
     if (full.length > 0) return false
-    for (const budget of this.#budgets) budget.taken()
+    this.#places.taken()
     return true
   }
 
-  /** A login failed, or a link is gone. */
-  given(): void {
-    for (const budget of this.#budgets) budget.given()
+  /** The login has succeeded: where `link` leads to is known. */
+  opened(link: L): void {
+    this.#places.opened(link.facts.server)
+  }
+
+  /** `link` is gone; undefined: a login failed. */
+  given(link?: L): void {
+    this.#places.given(link?.facts.server)
   }
 
   linkIdle(): void {
-    for (const budget of this.#budgets) budget.linkIdle()
+    for (const budget of this.#places.budgets) budget.linkIdle()
   }
 
   /** `count` links are needed for which no login has begun: idle links of other pools make room. */
   make(count: number): void {
-    if (this.#budgets.length === 0 || this.size >= this.#ownLimit) return
-    for (const budget of this.#budgets) budget.evictFor(this, count)
+    const { budgets } = this.#places
+    if (budgets.length === 0 || this.size >= this.#ownLimit) return
+    for (const budget of budgets) budget.evictFor(this, count)
   }
 
   /** No link of another pool is idle, and this one starves: see `Budget.endKeptFor`. */
   endKeptOfOthers(): boolean {
     let ended = false
-    for (const budget of this.#full) ended = budget.endKeptFor(this) || ended
+    for (const budget of this.#places.full) ended = budget.endKeptFor(this) || ended
     return ended
   }
 
@@ -131,12 +144,13 @@ export class Room<L extends PoolLink> implements BudgetMember {
     return this.#host.waiters.oldest()?.waitingSinceMs ?? this.#host.unprovenSinceMs
   }
 
-  get idleSinceMs(): number | undefined {
-    return this.#host.lists.longestIdle()?.idleSinceMs
+  idleSinceMs(budget: Budget): number | undefined {
+    return this.#longestIdle(budget)?.idleSinceMs
   }
 
-  get closing(): number {
-    return this.#host.lists.count('closing')
+  closing(budget: Budget): number {
+    const { lists } = this.#host
+    return this.#places.countsAll(budget) ? lists.count('closing') : lists.countClosing((link) => this.#counts(link, budget))
   }
 
   get source(): string {
@@ -147,21 +161,26 @@ export class Room<L extends PoolLink> implements BudgetMember {
     return this.size < this.#ownLimit && this.#host.starving
   }
 
-  evict(): void {
-    const link = this.#host.lists.longestIdle()
+  evict(budget: Budget): void {
+    const link = this.#longestIdle(budget)
     if (link !== undefined) this.#host.shut(link, 'evicted')
   }
 
-  endKept(): boolean {
-    return this.#host.endKept()
+  endKept(budget: Budget): boolean {
+    return this.#host.endKept((link) => this.#counts(link, budget))
   }
 
   changed(): void {
     this.#host.roomChanged()
   }
 
-  get #full(): readonly Budget[] {
-    return this.#budgets.filter(({ free }) => free <= 0)
+  #counts(link: L, budget: Budget): boolean {
+    return this.#places.counts(link.facts.server, budget)
+  }
+
+  #longestIdle(budget: Budget): L | undefined {
+    const { lists } = this.#host
+    return this.#places.countsAll(budget) ? lists.longestIdle() : lists.findLongestIdle((link) => this.#counts(link, budget))
   }
 
   /** Without regard to other pools. */

@@ -10,6 +10,8 @@ export interface LinkFacts {
   readonly processId: number
   readonly secretKey: Buffer
   readonly target: DialTarget
+  /** Host and port of the configuration, as `hostText` has them. */
+  readonly server: string
   readonly parameters: Parameters
   /** All that the server reported at login, by its spelling: what a new client is greeted with. */
   readonly welcome: ReadonlyMap<string, string>

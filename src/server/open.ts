@@ -7,7 +7,7 @@ import { addressText } from '../net/address.ts'
 import type { DnsCache } from '../net/dns_cache.ts'
 import { type Network, type Transport, TransportError } from '../net/transport.ts'
 import { Secret } from '../secret.ts'
-import type { ServerHost } from '../settings/hosts.ts'
+import { hostText, type ServerHost } from '../settings/hosts.ts'
 import type { DatabaseSettings } from '../settings/settings.ts'
 import { type ParameterNames, Parameters } from '../wire/parameters.ts'
 import { terminate } from '../wire/pgprotocol.ts'
@@ -153,7 +153,7 @@ async function openAt<T extends Opened>(
     const { transport, target } = await dialFirst(parts.network, rest, timeoutMs, parts.clock)
     rest = rest.slice(rest.indexOf(target) + 1)
     try {
-      const dialled = { transport, target, timeoutMs, host: addressText(target.address) }
+      const dialled = { transport, target, timeoutMs, host: addressText(target.address), server: hostText(host) }
       const { opened, fitting } = await logIn(parts, credential, purpose, dialled)
       if (fitting) return opened
       spares.push(opened)
@@ -170,6 +170,7 @@ interface Dialled {
   readonly timeoutMs: number
   /** The server, for comparison with other links. */
   readonly host: string
+  readonly server: string
 }
 
 async function logIn<T extends Opened>(
@@ -179,7 +180,7 @@ async function logIn<T extends Opened>(
   dialled: Dialled,
 ): Promise<{ opened: T; fitting: boolean }> {
   const { clock, settings } = parts
-  const { transport, target, timeoutMs, host } = dialled
+  const { transport, target, timeoutMs, host, server } = dialled
   const loggedIn = await login(transport, {
     credential,
     database: settings.dbname,
@@ -207,6 +208,7 @@ async function logIn<T extends Opened>(
     processId: loggedIn.processId,
     secretKey: loggedIn.secretKey,
     target,
+    server,
     parameters,
     welcome: loggedIn.parameters,
     hasServerRole: false,

@@ -92,7 +92,7 @@ export const SHARED_LIMIT_ROWS = {
     default: 0,
     minimum: 0,
     maximum: MOST_LINKS,
-    help: 'Most server connections to a PostgreSQL host and port over all databases: a pool that needs one more takes the place of the connection that another pool left unused the longest; 0 is no limit. With several hosts a connection counts at each of them.',
+    help: 'Most server connections to a PostgreSQL host and port over all databases: a pool that needs one more takes the place of the connection that another pool left unused the longest; 0 is no limit. With several hosts a connection counts at the one that it leads to, and while it is opened at each of them.',
   }),
   server_round_robin: row<boolean>('boolean', {
     default: false,

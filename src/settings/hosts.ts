@@ -6,6 +6,9 @@ export interface ServerHost {
   readonly port: number
 }
 
+/** For comparison. */
+export const hostText = ({ host, port }: ServerHost): string => `${host}:${port}`
+
 export const DEFAULT_PORT = 5432
 
 /** The names in a `host` setting, in order; a name may come twice, with another port. */

@@ -5,6 +5,7 @@ import type { SessionMeter } from '../../src/client/session_meter.ts'
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { Budget } from '../../src/pool/budget.ts'
+import { Places } from '../../src/pool/places.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import { Replications } from '../../src/pool/replication.ts'
@@ -115,7 +116,7 @@ export class SessionWorld {
   /** `mostStatements`: max_prepared_statements. */
   constructor(settings: Partial<PoolSettings> = {}, mostStatements = 0, budgets: readonly Budget[] = []) {
     this.#mostStatements = mostStatements
-    const common = { database: 'app', source: this.source, clock: this.clock, log: quietLog, budgets }
+    const common = { database: 'app', source: this.source, clock: this.clock, log: quietLog, places: new Places(budgets) }
     const poolSettings = { ...SETTINGS, server_lifetime: 3_600_000, ...settings }
     this.pool = new Pool<Link>({
       ...common,
@@ -161,6 +162,7 @@ export class SessionWorld {
         key: undefined,
         serverName: 'h',
       },
+      server: 'h:1',
       parameters,
       welcome: new Map([['TimeZone', 'UTC']]),
       hasServerRole: this.hasServerRole,

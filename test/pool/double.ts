@@ -1,6 +1,7 @@
 // A pool with links and a source that a script drives.
 import { type CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Budget } from '../../src/pool/budget.ts'
+import { Places } from '../../src/pool/places.ts'
 import { Pool } from '../../src/pool/pool.ts'
 import type { LinkFit, PoolLink } from '../../src/pool/pool_link.ts'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
@@ -28,9 +29,9 @@ export class FakeLink implements PoolLink {
   finish: ((error: { sqlstate: string; message: string } | undefined) => void) | undefined
   readonly generation: number
   readonly facts: PoolLink['facts']
-  constructor(id: number, generation: number, openedAtMs: number, fit?: LinkFit) {
+  constructor(id: number, generation: number, openedAtMs: number, fit?: LinkFit, server = 'db:5432') {
     this.generation = generation
-    this.facts = { id, openedAtMs, processId: 1000 + id, welcome: new Map([['server_version', '18']]), fit }
+    this.facts = { id, openedAtMs, processId: 1000 + id, server, welcome: new Map([['server_version', '18']]), fit }
   }
   shut(reason: CloseReason): void {
     this.closeReason = reason
@@ -70,7 +71,14 @@ const SETTINGS = POOL_SETTINGS
 /** A pool whose logins succeed at once unless `answer` says otherwise. */
 export function setUp(
   settings: Partial<PoolSettings> = {},
-  more: { longestRetryMs?: number; fit?: () => LinkFit; clock?: FakeClock; budgets?: Budget[] } = {},
+  more: {
+    longestRetryMs?: number
+    fit?: () => LinkFit
+    clock?: FakeClock
+    budgets?: Budget[]
+    places?: Places
+    server?: () => string
+  } = {},
 ) {
   const clock = more.clock ?? new FakeClock()
   const source = new FakeSource()
@@ -83,13 +91,13 @@ export function setUp(
     source,
     clock,
     log: quiet,
-    budgets: more.budgets ?? [],
+    places: more.places ?? new Places(more.budgets ?? []),
     open: async (credential) => {
       state.logins++
       if (state.answer !== undefined) throw state.answer
       if (links.filter((link) => pool.lists.state(link) !== undefined).length >= state.serverRoom)
         throw new PgleaseError('server_full', 'db:5432')
-      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs(), more.fit?.())
+      const link = new FakeLink(links.length + 1, credential.generation, clock.monotonicMs(), more.fit?.(), more.server?.())
       links.push(link)
       return link
     },

@@ -1,6 +1,7 @@
 // Replication connections beside a pool, as a script drives them.
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import { Budget } from '../../src/pool/budget.ts'
+import { Places } from '../../src/pool/places.ts'
 import { type ReplicationPeer, Replications } from '../../src/pool/replication.ts'
 import { FakeClock } from '../kit/fake-clock.ts'
 import { quietLog } from '../kit/session-world.ts'
@@ -12,10 +13,10 @@ export class FakePeer implements ReplicationPeer {
   /** Mid-message. */
   busy = false
   readonly generation: number
-  readonly facts: { readonly id: number; readonly fit?: undefined }
+  readonly facts: { readonly id: number; readonly server: string; readonly fit?: undefined }
   readonly #owner: () => Replications<FakePeer, string>
   constructor(id: number, generation: number, owner: () => Replications<FakePeer, string>) {
-    this.facts = { id }
+    this.facts = { id, server: 'db:5432' }
     this.generation = generation
     this.#owner = owner
   }
@@ -52,8 +53,8 @@ export class FakeClient {
 /** A function, because the compiler cannot see that it is set. */
 export const codeOf = (client: FakeClient) => client.error?.code
 
-export async function world(limit = 10, pool_size = 2, budget = new Budget(limit), clock = new FakeClock()) {
-  const made = setUp({ pool_size, server_idle_timeout: 0, query_wait_timeout: 60_000 }, { budgets: [budget], clock })
+export async function world(limit = 10, pool_size = 2, budget = new Budget(limit), clock = new FakeClock(), places = new Places([budget])) {
+  const made = setUp({ pool_size, server_idle_timeout: 0, query_wait_timeout: 60_000 }, { places, clock })
   const closed: CloseReason[] = []
   const opened: string[] = []
   const errors: (PgleaseError | undefined)[] = []
@@ -65,7 +66,7 @@ export async function world(limit = 10, pool_size = 2, budget = new Budget(limit
     clock: made.clock,
     log: quietLog,
     logins: made.pool.logins,
-    budgets: [budget],
+    places,
     queryWaitTimeoutMs: () => 5_000,
     open: async ({ generation }, request) => {
       const error = errors.shift()
