@@ -252,7 +252,7 @@ export class Pool<L extends PoolLink> {
     this.#upkeep.tick()
     this.recycle()
     this.logins.advance()
-    if (this.logins.starving && this.room.endKeptOfOthers()) this.#log.endedOther()
+    if (this.room.starving && this.room.endKeptOfOthers()) this.#log.endedOther()
     this.listening?.tick()
   }
 
