@@ -31,7 +31,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   transaction_block_refused:
     'BEGIN in statement mode: use `pool_mode` transaction or session for this database. Several statements in one simple query are one transaction in every mode.',
   session_recycled:
-    'Session mode: the credential of the server connection was replaced while the client was idle. Pools of applications connect again; with `pool_mode` transaction it does not happen.',
+    'Session mode: the credential of the server connection was replaced while the client was idle, or a limit on connections left a new credential no other place (`sessions_recycled` in the log). Pools of applications connect again; with `pool_mode` transaction it does not happen.',
   listen_failed:
     'No server connection that listens could be had: the detail says why. It is one more than `pool_size`, so leave it room in `max_db_connections` and `max_server_connections`; a standby refuses LISTEN, so let `target_session_attrs` ask for a primary.',
   listening_lost:
@@ -41,7 +41,7 @@ const REMEDIES: Readonly<Record<ErrorCode, string>> = {
   session_host_unfit:
     'Session mode: the standby of the session was promoted, and `target_session_attrs` asks for another kind of server. Connect again.',
   replication_recycled:
-    "The credential of a replication connection was replaced. PostgreSQL's own clients (a standby, a subscription, `pg_receivewal`, `pg_recvlogical`) connect again by themselves and go on where they were; others have to.",
+    "The credential of a replication connection was replaced, or a limit on connections left a new credential no other place (`sessions_recycled` in the log). PostgreSQL's own clients (a standby, a subscription, `pg_receivewal`, `pg_recvlogical`) connect again by themselves and go on where they were; others have to.",
   named_statement_refused:
     '`max_prepared_statements` is 0, and a named prepared statement would be on another server connection next time. Raise it, or use unnamed statements (most drivers have a switch).',
   pin_refused:
@@ -92,9 +92,11 @@ const REASONS: Readonly<Record<CloseReason, string>> = {
   cancel_request: 'A cancel request, which has a connection of its own.',
   server_lost_in_transaction: "The client's server connection died inside its transaction.",
   server_lost_in_replication: "The server of a replication connection ended it; PostgreSQL's own clients connect again.",
-  replication_recycled: 'The credential of a replication connection was replaced.',
+  replication_recycled:
+    'The credential of a replication connection was replaced, or a limit on connections left a new credential no other place (`sessions_recycled` in the log).',
   server_lost_in_session: "Session mode: the client's server connection died, and the session's state with it.",
-  session_recycled: 'Session mode: the credential of its server connection was replaced.',
+  session_recycled:
+    'Session mode: the credential of its server connection was replaced, or a limit on connections left a new credential no other place (`sessions_recycled` in the log).',
   pin_refused: 'Its statements would have kept more server connections than `max_pinned_connections`.',
   transaction_block: 'Statement mode: a transaction block was begun.',
   listen_failed: 'LISTEN in transaction mode: no server connection that listens could be had.',
