@@ -44,6 +44,34 @@ scenario('tracked parameters belong to a client: given at startup or SET, on wha
   assert.equal((await app.backends()).length, 1)
 })
 
+scenario(
+  'a tracked list of names is set as the list that it is, and what only one client asked for is not left to the next',
+  async (run) => {
+    const settings = { track_extra_parameters: ['search_path', 'work_mem'] }
+    const sql =
+      'CREATE SCHEMA "it\'s ü"; CREATE TABLE "it\'s ü".here AS SELECT 1; GRANT ALL ON SCHEMA "it\'s ü" TO app; GRANT ALL ON "it\'s ü".here TO app'
+    const app = await fixedDatabase(run, { facts: { pool_size: 1 }, settings, sql })
+    const [path, memory] = [`"it's ü", public`, '1MB']
+    const [owner, plain] = [await app.raw({ parameters: { search_path: path, options: `-c work_mem=${memory}` } }), await app.raw()]
+    const defaults = await app.direct()
+    for (let round = 0; round < 2; round++) {
+      assert.ok((await owner.ask(query('SELECT * FROM here'))).includes("DataRow '1'"))
+      assert.deepEqual([await show(owner, 'search_path'), await show(owner, 'work_mem')], [path, memory])
+      for (const name of ['search_path', 'work_mem']) assert.equal(await show(plain, name), await show(defaults, name))
+    }
+    assert.equal((await app.backends()).length, 1)
+  },
+)
+
+scenario('a name of letters that another client has no encoding for', async (run) => {
+  const app = await fixedDatabase(run, { facts: { pool_size: 1 } })
+  const [name, spelled] = ["ā\\' é", "\\xc4\\x81\\' \\xc3\\xa9"]
+  for (const client_encoding of ['SJIS', 'EUC_JP', 'BIG5', 'LATIN1', 'UTF8']) {
+    assert.equal(await show(await app.raw({ parameters: { client_encoding } }), 'client_encoding'), client_encoding)
+    assert.equal(await show(await app.raw({ parameters: { application_name: name } }), 'application_name'), spelled)
+  }
+})
+
 scenario('a parameter set in a transaction that is rolled back, and SET LOCAL, end with it', async (run) => {
   const app = await fixedDatabase(run, { facts: { pool_size: 1 } })
   const [client, other] = [await app.client(), await app.client()]

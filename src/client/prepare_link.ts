@@ -31,9 +31,11 @@ export function takeOverSpelling(
 ): void {
   for (const index of differing) {
     const name = parameters.names.names[index] as string
+    const value = parameters.values[index]
     const told = link.parameters.values[index]
-    if (told === undefined) link.parameters.set(name, parameters.values[index] ?? '')
-    else if (told !== parameters.values[index]) {
+    if (value === undefined) link.parameters.forget(index)
+    else if (told === undefined) link.parameters.set(name, value)
+    else if (told !== value) {
       parameters.set(name, told)
       tell(name, told)
     }

@@ -3,11 +3,17 @@
 /** Tracked for every session, in pgbouncer's words; more through track_extra_parameters. */
 export const ALWAYS_TRACKED = ['client_encoding', 'DateStyle', 'TimeZone', 'standard_conforming_strings', 'application_name'] as const
 
-/** Quoted for any value of standard_conforming_strings. */
+/** Lists of names that a client may set: SET would take a literal as one name, set_config reads the list. */
+const NAME_LISTS = new Set(['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'])
+
+/** Quoted for any value of standard_conforming_strings, and in ASCII: the server may read it in any client_encoding. */
 export function quoteLiteral(text: string): string {
   const quoted = text.replaceAll("'", "''")
-  return text.includes('\\') ? `E'${quoted.replaceAll('\\', '\\\\')}'` : `'${quoted}'`
+  if (!/\P{ASCII}|\\/u.test(text)) return `'${quoted}'`
+  return `E'${quoted.replaceAll('\\', '\\\\').replace(/\P{ASCII}/gu, escapeOf)}'`
 }
+
+const escapeOf = (letter: string): string => `\\U${(letter.codePointAt(0) as number).toString(16).padStart(8, '0')}`
 
 /** Doubles the quotes, so that any name is one identifier. */
 export const quoteIdentifier = (name: string): string => `"${name.replaceAll('"', '""')}"`
@@ -77,19 +83,29 @@ export class Parameters {
     }
   }
 
-  /** The names whose value here is set and differs from `other`'s. */
+  /** It has the server's own value from now on, whatever that is. */
+  forget(index: number): void {
+    this.values[index] = undefined
+    this.#key = undefined
+  }
+
+  /** The names whose value differs from `other`'s, also those that have one on one side only. */
   differing(other: Parameters): number[] {
     const found: number[] = []
     for (let index = 0; index < this.values.length; index++) {
-      if (this.values[index] !== undefined && this.values[index] !== other.values[index]) found.push(index)
+      if (this.values[index] !== other.values[index]) found.push(index)
     }
     return found
   }
 
-  /** One simple query that sets all of `indexes` or none. */
+  /** One simple query that sets all of `indexes` or none; what has no value here gets the server's own. */
   setStatement(indexes: readonly number[]): string {
-    return indexes
-      .map((index) => `SET ${quoteIdentifier(this.names.names[index] as string)} TO ${quoteLiteral(this.values[index] ?? '')}`)
-      .join(';')
+    return indexes.map((index) => this.#set(this.names.names[index] as string, this.values[index])).join(';')
+  }
+
+  #set(name: string, value: string | undefined): string {
+    if (value === undefined) return `RESET ${quoteIdentifier(name)}`
+    if (!NAME_LISTS.has(name.toLowerCase())) return `SET ${quoteIdentifier(name)} TO ${quoteLiteral(value)}`
+    return `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`
   }
 }

@@ -70,7 +70,9 @@ test('after a reset only what the server reports is known', () => {
   assert.deepEqual(parameters.values[NAMES.index('search_path')], undefined)
   assert.equal(parameters.values[NAMES.index('TimeZone')], 'UTC')
   assert.notEqual(parameters.key, key)
-  assert.deepEqual(parametersOf({ search_path: 'a' }).differing(parameters), [NAMES.index('search_path')])
+  assert.deepEqual(parametersOf({ TimeZone: 'UTC', application_name: 'b', search_path: 'a' }).differing(parameters), [
+    NAMES.index('search_path'),
+  ])
 })
 
 test('no value and an empty value are two things, and values do not run into each other', () => {
@@ -102,31 +104,46 @@ test('equal keys are equal values', () => {
       const [first, second] = [fill(one), fill(other)]
       const same = one.every((text, index) => text === other[index])
       assert.equal(first.key === second.key, same)
-      const set = one.flatMap((text, index) => (text !== undefined && text !== other[index] ? [index] : []))
+      const set = one.flatMap((text, index) => (text !== other[index] ? [index] : []))
       assert.deepEqual(first.differing(second), set)
     }),
   )
 })
 
-test('differing: what is set here and is another there; not what is only set there', () => {
+test('differing: what has another value there, also what is set on one side only', () => {
   const session = parametersOf({ TimeZone: 'UTC', application_name: '', search_path: 'a' })
   const link = parametersOf({ TimeZone: 'UTC', DateStyle: 'ISO', search_path: 'b' })
-  const names = session.differing(link).map((index) => NAMES.names[index])
-  assert.deepEqual(names, ['application_name', 'search_path'])
-  assert.deepEqual(
-    link.differing(session).map((index) => NAMES.names[index]),
-    ['DateStyle', 'search_path'],
-  )
+  const names = ['DateStyle', 'application_name', 'search_path']
+  for (const indexes of [session.differing(link), link.differing(session)]) {
+    assert.deepEqual(
+      indexes.map((index) => NAMES.names[index]),
+      names,
+    )
+  }
   assert.deepEqual(session.differing(session), [])
+  link.forget(NAMES.index('DateStyle'))
+  assert.deepEqual(link.differing(session), session.differing(link))
+  assert.deepEqual(session.differing(link), [NAMES.index('application_name'), NAMES.index('search_path')])
 })
 
-test('the statement sets all of them, quoted', () => {
+test('the statement sets all of them, quoted; lists of names as they are; what has no value is reset', () => {
   const session = parametersOf({ TimeZone: 'UTC', application_name: "it's; DROP \\ it", 'odd"name': '' })
+  const link = parametersOf({ DateStyle: 'ISO' })
   assert.equal(
-    session.setStatement(session.differing(parametersOf({}))),
-    `SET "TimeZone" TO 'UTC';SET "application_name" TO E'it''s; DROP \\\\ it';SET "odd""name" TO ''`,
+    session.setStatement(session.differing(link)),
+    `RESET "DateStyle";SET "TimeZone" TO 'UTC';SET "application_name" TO E'it''s; DROP \\\\ it';SET "odd""name" TO ''`,
+  )
+  const path = parametersOf({ search_path: '"$user", "it\'s"' })
+  assert.equal(
+    path.setStatement(path.differing(parametersOf({}))),
+    `SELECT pg_catalog.set_config('search_path', '"$user", "it''s"', false)`,
   )
   assert.equal(session.setStatement([]), '')
+})
+
+test('a literal is of ASCII only', () => {
+  assert.equal(quoteLiteral('ā\\'), "E'\\U00000101\\\\'")
+  assert.equal(quoteLiteral("é'😀"), "E'\\U000000e9''\\U0001f600'")
 })
 
 /** Reads a literal as PostgreSQL does; undefined when it ends before the text does. */
