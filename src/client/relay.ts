@@ -8,7 +8,7 @@ import { Assembly } from './assembly.ts'
 import { canDrop, DEALLOCATE_SPARE, droppedName, PARSE_DEALLOCATE, PREPARE_SPARE } from './deallocate.ts'
 import { NamedStatements } from './named.ts'
 import { forwardNamed, WAIT } from './named_messages.ts'
-import { endOfRequest, isDropped, isMessage, kindOf, NO_END, NOT_A_MESSAGE } from './requests.ts'
+import { endOfRequest, isDropped, isMessage, kindOf, NO_END, NOT_A_MESSAGE, saysTerminate } from './requests.ts'
 import { usesName } from './statement_names.ts'
 import { canSeed, maySayUnlisten } from './unlisten.ts'
 import { HOLD, KEPT_LIMIT, UnnamedStatement } from './unnamed.ts'
@@ -72,6 +72,11 @@ export class Relay {
     return this.#pending === null ? 0 : this.#pending.length
   }
 
+  /** What is kept ends with the client's goodbye: it need not be there any more. */
+  get saysTerminate(): boolean {
+    return this.#streaming === 0 && this.#pending !== null && saysTerminate(this.#pending)
+  }
+
   feed(chunk: Buffer): void {
     // at most HIGH_WATER_BYTES and what was read before the pause are copied again
     const buffer = this.#pending === null ? chunk : Buffer.concat([this.#pending, chunk])
@@ -92,7 +97,7 @@ export class Relay {
   /** Takes back the oldest request of those that wait for a link. False: its end has not come yet. */
   takeBack(): boolean {
     const buffer = this.#pending
-    const end = buffer === null ? NO_END : endOfRequest(buffer)
+    const end = buffer === null || this.#streaming > 0 ? NO_END : endOfRequest(buffer)
     if (buffer === null || end === NO_END) return false
     this.#pending = end === buffer.length ? null : buffer.subarray(end)
     return true

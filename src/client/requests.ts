@@ -66,6 +66,17 @@ export function endOfRequest(buffer: Buffer): number {
   return NO_END
 }
 
+/** Whether a Terminate is among the messages of `buffer`, which begins at one. */
+export function saysTerminate(buffer: Buffer): boolean {
+  for (let position = 0; buffer.length - position >= HEADER_LENGTH; ) {
+    if (buffer[position] === TERMINATE) return true
+    const length = lengthAt(buffer, position + 1)
+    if (length < 4) return false
+    position += 1 + length
+  }
+  return false
+}
+
 /** Nobody is there to take it: PostgreSQL ignores it outside COPY, and there is nothing to flush. */
 export const isDropped = (type: number): boolean => type === COPY_DATA || type === COPY_DONE || type === COPY_FAIL || type === FLUSH
 

@@ -80,7 +80,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   end(): void {
-    if (this.state !== 'ending') this.#close('client_lost')
+    // as with one that says Terminate while its requests run: what waits for a link is still carried out
+    if (this.state !== 'ending' && !this.#relay.saysTerminate) this.#close('client_lost')
   }
 
   close(_end: TransportEnd): void {
@@ -218,7 +219,10 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     const link = this.link as Link
     // what a client prepared there is gone with the link, and cannot be prepared elsewhere
     const keeps = this.keepsLink || link.statements?.pinned === true
-    const { stays, unanswered } = this.#held.lost(link, keeps, partialReply)
+    const { stays, unanswered: owed } = this.#held.lost(link, keeps, partialReply)
+    let unanswered = owed
+    // who sent more before it could know meant all of it: of a transaction none may be left to run by itself
+    if (stays && owed > 0) while (this.#relay.takeBack()) unanswered++
     this.#pause.remove(PAUSED_FOR.link)
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'

@@ -106,6 +106,24 @@ test('a client that closed after Terminate stops nothing: its request is carried
   assert.equal(client.transport.letters(), 'TD')
 })
 
+test('a client that closed after Terminate while its requests waited: they are carried out all the same', async () => {
+  const { world, client: holder } = await asked(query('BEGIN'))
+  world.answer(0, reply('C ZT'))
+  const [client, gone, cut] = [world.client(), world.client(), world.client()]
+  client.send(query('1'), parse('', 'x'), sync(), terminate)
+  gone.send(query('2'))
+  cut.send(query('3'), terminate.subarray(0, 4))
+  for (const one of [client, gone, cut]) one.session.end()
+  assert.deepEqual([client.closed, gone.closed, cut.closed], [undefined, 'client_lost', 'client_lost'])
+  world.backend().transport.take()
+  holder.send(query('COMMIT'))
+  world.answer(0, reply('C Z'))
+  assert.equal(world.backend().transport.letters(), 'QQPS')
+  world.answer(0, reply('C Z 1 Z'))
+  assert.deepEqual([client.closed, client.transport.letters()], ['client_terminated', 'CZ1Z'])
+  assert.equal(world.pool.lists.count('idle'), 1)
+})
+
 test('a session that stays on its link for a long statement rests between transactions', async () => {
   const { world, client } = await asked(parse('', 'x'.repeat(70_000)), sync())
   assert.equal(client.session.endIfIdle(), false)

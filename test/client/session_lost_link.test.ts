@@ -24,6 +24,24 @@ test('a link that dies outside a transaction: one ERROR and one ReadyForQuery fo
   assert.match(String(client.transport.lines()), /^ErrorResponse S='ERROR' C='08006' M='server conn crashed\?',ReadyForQuery I$/)
 })
 
+test('what was sent behind a request that is lost is lost with it: of a transaction none runs by itself', async () => {
+  const { world, client } = await asked(query('BEGIN; SELECT slow()'))
+  const other = world.client()
+  other.send(query('other'))
+  client.send(query('INSERT'), parse('', 'x'), bind('', ''), execute(), sync(), query('COM').subarray(0, 7))
+  assert.equal(world.backend().transport.letters(), 'Q', 'it holds back what may go to another link')
+  world.answer(0, reply('FATAL', '57P01'))
+  assert.equal(client.transport.letters(), 'EZEZEZ')
+  world.backend().transport.lost()
+  await world.settle()
+  assert.match(String(world.backend(1).transport.take()), /other/)
+  world.answer(1, reply('C Z'))
+  client.session.data(query('COM').subarray(7))
+  assert.equal(world.backend(1).transport.letters(), 'Q')
+  world.answer(1, reply('C Z'))
+  assert.equal(client.transport.letters(), 'CZ')
+})
+
 test('a link that dies inside a transaction, a batch, COPY or a message ends the client with FATAL', async () => {
   const states: [string, Buffer[], Buffer | undefined][] = [
     ['in a transaction', [query('BEGIN')], reply('C ZT')],
