@@ -63,6 +63,41 @@ scenario(
   },
 )
 
+for (const pool_mode of ['transaction', 'session']) {
+  scenario(`RESET and DISCARD ALL give back what the startup packet asked for, in ${pool_mode} mode`, async (run) => {
+    const settings = { track_extra_parameters: ['work_mem'] }
+    const app = await fixedDatabase(run, { facts: { pool_size: 1, pool_mode }, settings })
+    const wanted = { TimeZone: 'Asia/Tokyo', application_name: 'mine', options: '-c work_mem=1MB' }
+    const shown = async (client: RawClient) => [
+      await show(client, 'TimeZone'),
+      await show(client, 'application_name'),
+      await show(client, 'work_mem'),
+    ]
+    const client = await app.raw({ parameters: wanted })
+    const texts = [
+      'DISCARD ALL',
+      // asyncpg's pool, whenever a connection is given back
+      'SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET ALL;',
+      'BEGIN; RESET TimeZone; RESET application_name; COMMIT',
+      'BEGIN; RESET ALL; ROLLBACK',
+    ]
+    for (const text of texts) {
+      await client.ask(query("SET application_name TO 'other'"))
+      await client.ask(query(text))
+      const kept = text.endsWith('ROLLBACK') ? 'other' : 'mine'
+      assert.deepEqual(await shown(client), ['Asia/Tokyo', kept, '1MB'], text)
+      assert.deepEqual([client.parameters.TimeZone, client.parameters.application_name], ['Asia/Tokyo', kept], text)
+    }
+    // sent along: the answers keep their order, and what is set afterwards stays
+    client.send(query('RESET ALL'), query("SET application_name TO 'later'"), query('SELECT 7'))
+    for (const tag of ['RESET', 'SET', 'SELECT 1']) assert.ok((await client.ready()).includes(`CommandComplete '${tag}'`), tag)
+    assert.deepEqual(await shown(client), ['Asia/Tokyo', 'later', '1MB'])
+    await client.ask(query("SET TimeZone TO 'UTC'"))
+    await client.ask(query('RESET application_name'))
+    assert.deepEqual(await shown(client), ['UTC', 'mine', '1MB'])
+  })
+}
+
 scenario('a name of letters that another client has no encoding for', async (run) => {
   const app = await fixedDatabase(run, { facts: { pool_size: 1 } })
   const [name, spelled] = ["ā\\' é", "\\xc4\\x81\\' \\xc3\\xa9"]

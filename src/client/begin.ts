@@ -36,6 +36,7 @@ export function beginSession(
     transport,
     pool,
     parameters,
+    wanted,
     clock,
     log,
     meter,

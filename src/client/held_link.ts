@@ -24,6 +24,8 @@ export class HeldLink {
   preparing: Link | null = null
   /** Once for a session. */
   #pinLogged = false
+  /** One bit for each tracked parameter that has got the link's own value in this transaction. */
+  #defaulted = 0
   readonly #user: LinkUser
   readonly #relay: Relay
   readonly #parts: SessionParts
@@ -109,6 +111,43 @@ export class HeldLink {
       this.#relay.link = link
       done(undefined)
     })
+  }
+
+  /** The server reported a parameter of the session. */
+  parameterChanged(name: string, value: string): void {
+    const { parameters } = this.#parts
+    parameters.set(name, value)
+    const bit = 1 << Math.max(0, parameters.names.index(name))
+    if (this.link?.facts.welcome.get(name) === value) this.#defaulted |= bit
+    else this.#defaulted &= ~bit
+  }
+
+  /**
+   * `link` has settled. When its client has reset parameters, they get the values of its startup packet, as PostgreSQL does it, not those
+   * that the link began with. True: the server is asked, and `LinkUser.answered` follows.
+   */
+  restores(link: Link): boolean {
+    const defaulted = this.#defaulted
+    this.#defaulted = 0
+    if (!link.wasReset) return false
+    link.wasReset = false
+    link.forgetSession()
+    const { parameters, wanted, transport } = this.#parts
+    const tell = (name: string, value: string) => transport.write(parameterStatus(name, value))
+    for (const [name, value] of wanted) {
+      const index = parameters.names.index(name)
+      if ((defaulted & (1 << index)) === 0 || parameters.values[index] === value) continue
+      parameters.set(name, value)
+      tell(parameters.names.names[index] as string, value)
+    }
+    const differing = parameters.differing(link.parameters)
+    if (differing.length === 0) return false
+    const done = (error?: ReplyFields) => {
+      if (error === undefined) takeOverSpelling(link, parameters, differing, tell)
+      this.#user.answered()
+    }
+    prepareLink(link, parameters, differing, done, 'ask')
+    return true
   }
 
   detach(link: Link): void {

@@ -5,16 +5,17 @@ import type { ReplyFields } from '../wire/reply.ts'
 
 const QUERY_CANCELED = '57014'
 
-/** Sets the parameters `differing` on `link`. `done` gets the server's error, if any; never called if the link dies. */
+/** Sets the parameters `differing` on `link`: `ask` when it has its user already. `done` gets the server's error, if any; never called if the link dies. */
 export function prepareLink(
   link: Link,
   parameters: Parameters,
   differing: readonly number[],
   done: (error: ReplyFields | undefined) => void,
+  how: 'run' | 'ask' = 'run',
 ): void {
-  link.run(parameters.setStatement(differing), (error) => {
+  link[how](parameters.setStatement(differing), (error) => {
     // the client's cancel request meant its own query, which has not been asked yet
-    if (error?.sqlstate === QUERY_CANCELED) prepareLink(link, parameters, differing, done)
+    if (error?.sqlstate === QUERY_CANCELED) prepareLink(link, parameters, differing, done, how)
     else done(error)
   })
 }

@@ -172,6 +172,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
       return
     }
     const settled = this.#held.settled(link)
+    if (settled && this.#held.restores(link)) return
     if (settled && this.keepsLink) this.#keep(link)
     else if (settled && link.statements?.pinned) {
       const refusal = this.#held.pinned(link)
@@ -212,7 +213,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   }
 
   parameterChanged(name: string, value: string): void {
-    this.parts.parameters.set(name, value)
+    this.#held.parameterChanged(name, value)
   }
 
   linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void {

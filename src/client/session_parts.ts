@@ -7,6 +7,7 @@ import type { Pool } from '../pool/pool.ts'
 import type { Link } from '../server/link.ts'
 import type { Parameters } from '../wire/parameters.ts'
 import type { SessionMeter } from './session_meter.ts'
+import type { Wishes } from './startup_parameters.ts'
 
 export interface SessionParts {
   readonly id: number
@@ -15,6 +16,8 @@ export interface SessionParts {
   readonly transport: Transport
   readonly pool: Pool<Link>
   readonly parameters: Parameters
+  /** The tracked parameters of its startup packet. */
+  readonly wanted: Wishes
   readonly clock: Clock
   readonly log: Log
   readonly meter: SessionMeter

@@ -47,6 +47,8 @@ export class Link implements TransportHandler {
   /** A SET was seen since the last RESET ROLE. */
   roleMayDiffer = false
   needsReset = false
+  /** Its user said RESET or DISCARD ALL. */
+  wasReset = false
   /** The lease is past its end: replies of a role that is gone are questioned. */
   overdue = false
   /** Its address is no longer one of the host's. */

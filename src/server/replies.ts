@@ -20,7 +20,16 @@ import type { Ledger } from '../wire/ledger.ts'
 import { ANSWER } from '../wire/ledger_listener.ts'
 import { channelOf, senderOf, setSender } from '../wire/notification.ts'
 import type { Parameters } from '../wire/parameters.ts'
-import { answersPrepare, answersSet, dropsStatements, isFatal, parseFields, parseParameterStatus, type ReplyFields } from '../wire/reply.ts'
+import {
+  answersPrepare,
+  answersReset,
+  answersSet,
+  dropsStatements,
+  isFatal,
+  parseFields,
+  parseParameterStatus,
+  type ReplyFields,
+} from '../wire/reply.ts'
 import { HeldRefusal } from './held_refusal.ts'
 import type { LinkChannels } from './link_channels.ts'
 import type { LinkFacts } from './link_facts.ts'
@@ -43,6 +52,7 @@ interface RepliesLink {
   readonly listener: NotificationListener | null
   readonly sender: number
   roleMayDiffer: boolean
+  wasReset: boolean
 }
 
 export class Replies {
@@ -94,6 +104,7 @@ export class Replies {
         return total === 6 ? this.#ready(buffer, position) : ANSWER.violation
       case COMMAND_COMPLETE:
         if (link.facts.hasServerRole && !inJob && answersSet(buffer, position + HEADER_LENGTH)) link.roleMayDiffer = true
+        if (!inJob && answersReset(buffer, position + HEADER_LENGTH, position + total)) link.wasReset = true
         if (link.channels !== null) link.channels.completed(buffer, position + HEADER_LENGTH, position + total)
         if (link.statements !== null) this.#statementsTag(buffer, position + HEADER_LENGTH, position + total)
         return link.ledger.answered(type, 0)

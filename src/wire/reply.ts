@@ -184,6 +184,12 @@ export const dropsStatements = (buffer: Buffer, start: number, end: number): boo
 /** Whether it answers SQL's PREPARE. */
 export const answersPrepare = (buffer: Buffer, start: number, end: number): boolean => isTag(TAG_PREPARE, buffer, start, end)
 
+const TAG_RESET = Buffer.from('RESET\0')
+
+/** Whether it answers what gives parameters the values that they had at login. */
+export const answersReset = (buffer: Buffer, start: number, end: number): boolean =>
+  isTag(TAG_RESET, buffer, start, end) || isTag(TAG_DISCARD_ALL, buffer, start, end)
+
 const TAG_LISTEN = Buffer.from('LISTEN\0')
 const TAG_UNLISTEN = Buffer.from('UNLISTEN\0')
 const TAG_COMMIT = Buffer.from('COMMIT\0')

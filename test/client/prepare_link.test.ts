@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parameterStatus } from '../../src/wire/reply.ts'
 import { query } from '../kit/raw-messages.ts'
+import { wireMessage } from '../kit/scripted-server.ts'
 import { reply, SessionWorld } from '../kit/session-world.ts'
 
 test('a parameter is told to the client in the spelling of the server; one that is refused ends it', async () => {
@@ -35,3 +36,30 @@ test('a cancel request that hits our own SET does not end the client', async () 
   assert.equal(client.transport.letters(), 'CZ')
   assert.equal(world.backend().transport.letters(), 'QQQ')
 })
+
+for (const pool_mode of ['transaction', 'session'] as const) {
+  test(`what a RESET took away is set again behind it, also when a late cancel request hits that; requests wait meanwhile (${pool_mode} mode)`, async () => {
+    const world = await SessionWorld.ready({ pool_mode })
+    const client = world.client(1, [['TimeZone', 'CET']])
+    const cet = parameterStatus('TimeZone', 'CET')
+    client.send(query('RESET ALL'))
+    world.answer(0, cet, reply('C Z'))
+    world.answer(0, wireMessage('C', 'RESET\0'), parameterStatus('TimeZone', 'UTC'), reply('Z'))
+    client.send(query('SELECT 1'))
+    assert.equal(world.backend().transport.letters(), 'QQQ', 'the first, RESET ALL, and the SET')
+    world.answer(0, reply('E Z', '57014'))
+    assert.match(String(world.backend().transport.take()), /SET "TimeZone" TO 'CET'/)
+    world.answer(0, cet, reply('C Z'))
+    assert.match(String(world.backend().transport.take()), /SELECT 1/)
+    world.answer(0, reply('C Z'))
+    assert.deepEqual(client.transport.lines(), [
+      "CommandComplete 'RESET'",
+      "ParameterStatus 'TimeZone' 'UTC'",
+      'ReadyForQuery I',
+      "ParameterStatus 'TimeZone' 'CET'",
+      "CommandComplete 'SELECT 1'",
+      'ReadyForQuery I',
+    ])
+    assert.equal(world.pool.lists.count('idle'), pool_mode === 'session' ? 0 : 1)
+  })
+}

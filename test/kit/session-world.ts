@@ -2,6 +2,7 @@
 
 import { Session } from '../../src/client/session.ts'
 import type { SessionMeter } from '../../src/client/session_meter.ts'
+import type { Wishes } from '../../src/client/startup_parameters.ts'
 import type { CloseReason, PgleaseError } from '../../src/errors.ts'
 import type { Log } from '../../src/log.ts'
 import type { Budget } from '../../src/pool/budget.ts'
@@ -65,9 +66,10 @@ export class TestClient {
   /** The events that the session logged at info. */
   readonly logged: string[] = []
 
-  constructor(world: SessionWorld, id = 1) {
+  constructor(world: SessionWorld, id = 1, wanted: Wishes = []) {
     const parameters = new Parameters(world.names)
     parameters.set('TimeZone', 'UTC')
+    for (const [name, value] of wanted) parameters.set(name, value)
     this.session = new Session({
       id,
       database: 'app',
@@ -75,6 +77,7 @@ export class TestClient {
       transport: this.transport,
       pool: world.pool,
       parameters,
+      wanted,
       clock: world.clock,
       log: { ...quietLog, info: (event) => void this.logged.push(event) },
       meter: quietMeter,
@@ -187,8 +190,9 @@ export class SessionWorld {
     return world
   }
 
-  client(id = 1): TestClient {
-    return new TestClient(this, id)
+  /** `wanted`: the tracked parameters of its startup packet. */
+  client(id = 1, wanted: Wishes = []): TestClient {
+    return new TestClient(this, id, wanted)
   }
 
   /** The far end of link number `index`. */
