@@ -228,7 +228,8 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
     this.parts.meter.clientError('server_lost')
     const ending = this.state === 'ending'
     if (!stays || ending || this.state === 'settling') {
-      this.parts.transport.write(lostLinkFatal(fatal))
+      // within a reply it would be taken for the rest of a row
+      if (!partialReply) this.parts.transport.write(lostLinkFatal(fatal))
       if (ending) return this.#finish('client_terminated')
       return this.#close(keeps ? 'server_lost_in_session' : 'server_lost_in_transaction')
     }
@@ -276,7 +277,7 @@ export class Session implements TransportHandler, LinkUser, RelayHost, Waiter<Li
   /** Tells the client with FATAL and closes. */
   fail(error: PgleaseError, reason: CloseReason): void {
     if (this.state === 'closed') return
-    tellFailure(this.parts, error)
+    tellFailure(this.parts, error, this.link?.midReply === true)
     this.#close(reason)
   }
 

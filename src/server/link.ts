@@ -83,6 +83,11 @@ export class Link implements TransportHandler {
     this.#transport.resume()
   }
 
+  /** The user got the begin of a message whose end has not come. */
+  get midReply(): boolean {
+    return this.#streaming > 0 && this.#streamForwarded
+  }
+
   /** The link asks a question of its own: its user sends nothing meanwhile. */
   get questioning(): boolean {
     return this.#replies.own.question !== 'none'
@@ -163,7 +168,7 @@ export class Link implements TransportHandler {
     this.#replies.own.drop()
     this.#transport.write(terminate())
     this.#transport.end(LINGER_MS)
-    user?.linkLost(undefined, this.#streaming > 0 && this.#streamForwarded)
+    user?.linkLost(undefined, this.midReply)
   }
 
   data(chunk: Buffer): void {
@@ -296,6 +301,6 @@ export class Link implements TransportHandler {
     this.ledger.listener = null
     this.#replies.own.drop()
     this.owner?.linkDying(this)
-    user?.linkLost(this.#replies.fatal, this.#streaming > 0 && this.#streamForwarded)
+    user?.linkLost(this.#replies.fatal, this.midReply)
   }
 }

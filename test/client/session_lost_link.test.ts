@@ -1,6 +1,7 @@
 // A client whose link dies: what it is told, and whether it stays.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { PgleaseError } from '../../src/errors.ts'
 import { parameterStatus } from '../../src/wire/reply.ts'
 import { bind, execute, parse, query, sync } from '../kit/raw-messages.ts'
 import { asked, reply, SessionWorld } from '../kit/session-world.ts'
@@ -50,7 +51,6 @@ test('a link that dies inside a transaction, a batch, COPY or a message ends the
     ['in a skipped stretch', [parse('', 'x')], reply('E')],
     ['in COPY', [query('COPY t FROM STDIN')], reply('G')],
     ['within its message', [query('x'.repeat(100_000)).subarray(0, 70_000)], undefined],
-    ['within a reply', [query('x')], reply('T D').subarray(0, -2)],
   ]
   for (const [name, messages, answer] of states) {
     const { world, client } = await asked(...messages)
@@ -60,6 +60,21 @@ test('a link that dies inside a transaction, a batch, COPY or a message ends the
     const last = client.transport.take()
     assert.match(last.toString(), /SFATAL.*C08006/, name)
     assert.equal(client.closed, 'server_lost_in_transaction', name)
+  }
+})
+
+test('within a reply a client is told nothing, which it would take for the rest of a row', async () => {
+  const ends: [string, (of: Awaited<ReturnType<typeof asked>>) => void][] = [
+    ['server_lost_in_transaction', ({ world }) => world.backend().transport.lost()],
+    ['query_timeout', ({ client }) => client.session.fail(new PgleaseError('query_timeout'), 'query_timeout')],
+    ['client_protocol_violation', ({ client }) => client.send(Buffer.from('?    '))],
+  ]
+  for (const [reason, end] of ends) {
+    const world = await asked(query('x'))
+    world.world.answer(0, reply('T D').subarray(0, -1))
+    const told = world.client.transport.take().length
+    end(world)
+    assert.deepEqual([world.client.closed, told, world.client.transport.take().length], [reason, reply('T D').length - 1, 0])
   }
 })
 
