@@ -2,7 +2,7 @@
 import type { SourceOf } from './check_listeners.ts'
 import { type Findings, pathOf } from './entry.ts'
 import { hostNames } from './hosts.ts'
-import { isLocal } from './local.ts'
+import { fitsSocket, isLocal } from './local.ts'
 import { databaseScope, userScope } from './scope.ts'
 import type { DatabaseSettings, Settings } from './settings.ts'
 import { suggest } from './suggest.ts'
@@ -57,13 +57,20 @@ function vaultPathProblem(path: string): readonly [string, string] | undefined {
 }
 
 function checkHost(checking: Checking): void {
-  const { host, port } = checking.database
+  const { host, hosts, port } = checking.database
   if (host === '') return report(checking, 'host', 'is not set', 'Set it to the name or address of the PostgreSQL server.')
   const names = hostNames(host)
   const wrong = names.includes('') ? NO_NAME : names.map(hostProblem).find((problem) => problem !== undefined)
   if (wrong) report(checking, 'host', ...wrong)
   else if (port.length > 1 && port.length !== names.length) {
     report(checking, 'port', `has ${port.length} ports for ${names.length} hosts`, 'Give one port for all hosts, or one for each.')
+  } else if (!hosts.every((one) => !one.host.startsWith('/') || fitsSocket(one.host, one.port))) {
+    report(
+      checking,
+      'host',
+      'is too long for a unix socket (107 bytes with its name)',
+      'Name a shorter directory, such as a symbolic link.',
+    )
   }
 }
 

@@ -1,11 +1,8 @@
 // Cross checks of what listens, who may connect, and how long stopping takes.
 import { type Findings, quote } from './entry.ts'
-import { isLocal, overlap } from './local.ts'
+import { fitsSocket, isLocal, overlap } from './local.ts'
 import type { Settings } from './settings.ts'
 import { showDuration } from './value.ts'
-
-/** A unix socket's path must fit into the system's sun_path, 108 bytes with its end. */
-const LONGEST_SOCKET_PATH = 107
 
 export type SourceOf = (path: string) => string
 
@@ -35,13 +32,21 @@ function checkSocket(settings: Settings, source: SourceOf, findings: Findings): 
   if (!directory.startsWith('/')) {
     findings.mistake('unix_socket_dir', source('unix_socket_dir'), 'is not an absolute path', 'Begin it with /.')
   }
-  if (Buffer.byteLength(`${directory}/.s.PGSQL.${settings.listen_port}`) > LONGEST_SOCKET_PATH) {
+  if (!fitsSocket(directory, settings.listen_port)) {
     findings.mistake(
       'unix_socket_dir',
       source('unix_socket_dir'),
       'is too long for a unix socket (107 bytes with its name)',
       'Choose a shorter directory.',
     )
+  }
+}
+
+/** A list, or the path of a socket, would only show as a name that cannot be resolved. */
+function checkHttpAddresses(settings: Settings, source: SourceOf, findings: Findings): void {
+  for (const name of ['http_addr', 'admin_addr'] as const) {
+    if (!/[\s,/]/.test(settings[name])) continue
+    findings.mistake(name, source(name), 'is not one address', 'Set it to a single address, to * for all, or to "" to switch it off.')
   }
 }
 
@@ -78,6 +83,7 @@ function checkShutdown(settings: Settings, source: SourceOf, findings: Findings)
 export function checkListeners(settings: Settings, source: SourceOf, findings: Findings): void {
   checkReach(settings, source, findings)
   checkSocket(settings, source, findings)
+  checkHttpAddresses(settings, source, findings)
   checkPorts(settings, source, findings)
   checkShutdown(settings, source, findings)
 }

@@ -24,10 +24,10 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > LONGEST_SHOWN ? `${text.slice(0, LONGEST_SHOWN)}...` : text)
 }
 
-/** How a setting is named to people: `listen_port`, `databases.app.host`. */
+/** How a setting is named to people, and the key of what is known about it: `listen_port`, `databases.app.host`. Never the same for two. */
 export function pathOf(scope: Scope | undefined, name: string): string {
   if (scope === undefined) return name
-  const shown = PLAIN_NAME.test(scope.name) ? scope.name : quote(scope.name)
+  const shown = PLAIN_NAME.test(scope.name) ? scope.name : JSON.stringify(scope.name)
   return name === '' ? `${scope.kind}.${shown}` : `${scope.kind}.${shown}.${name}`
 }
 

@@ -1,4 +1,5 @@
 // The hosts of a database: names and ports paired as libpq pairs them.
+import { withoutBrackets } from './local.ts'
 
 export interface ServerHost {
   /** Host name, address, or (beginning with `/`) the directory of a unix socket. */
@@ -16,6 +17,9 @@ export const hostNames = (host: string): readonly string[] => host.split(',').ma
 
 /** One port holds for every host, else each host has its own. */
 export function hostsOf(host: string, ports: readonly number[]): readonly ServerHost[] {
-  const pairs = hostNames(host).map((name, index) => ({ host: name, port: (ports.length === 1 ? ports[0] : ports[index]) ?? DEFAULT_PORT }))
+  const pairs = hostNames(host).map((name, index) => ({
+    host: withoutBrackets(name),
+    port: (ports.length === 1 ? ports[0] : ports[index]) ?? DEFAULT_PORT,
+  }))
   return Object.freeze(pairs)
 }

@@ -95,7 +95,7 @@ export function load(input: LoadInput): LoadResult {
   const { settings, sources } = resolveSettings(given, names, inovex)
   const source = (path: string) => sources.get(path) ?? BUILT_IN
 
-  if (names.size === 0 && findings.mistakes.every((mistake) => mistake.setting !== 'config' && mistake.setting !== 'DB_NAME')) {
+  if (names.size === 0 && !findings.mistakes.some(({ setting }) => /^(?:config|DB_NAME|databases\b.*)$/s.test(setting))) {
     const fix = 'Set DB_HOST, DB_NAME and VAULT_PATH, or write databases: into a file and name it with --config.'
     findings.mistake('databases', '', 'is empty: no database is configured', fix)
   }

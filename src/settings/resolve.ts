@@ -2,7 +2,7 @@
 import { GLOBAL_ROWS, GLOBALS, PER_DATABASE, PER_USER, rowsOf } from './declarations.ts'
 import { type Entry, type Findings, pathOf } from './entry.ts'
 import { hostsOf, type ServerHost } from './hosts.ts'
-import { isLocal } from './local.ts'
+import { isLocal, withoutBrackets } from './local.ts'
 import { databaseScope, userScope } from './scope.ts'
 import type { DatabaseSettings, Settings, SslMode, VaultAuthMethod } from './settings.ts'
 import { parseValue } from './value.ts'
@@ -58,6 +58,8 @@ function resolveGlobals(given: Given, inovexUsed: boolean, sources: Map<string, 
     sources.set('listen_port', 'built-in, because DB_HOST, DB_NAME or VAULT_PATH is set')
   }
   if (!given.values.has('vault_auth_method')) globals.vault_auth_method = derivedMethod(given)
+  globals.listen_addr = (globals.listen_addr as readonly string[]).map(withoutBrackets)
+  for (const name of ['http_addr', 'admin_addr']) globals[name] = withoutBrackets(String(globals[name]))
   const mount = String(globals.vault_auth_mount)
     .replace(/^auth\//, '')
     .replace(/^\/+|\/+$/g, '')

@@ -17,6 +17,9 @@ function unknownProblem(scope: Scope | undefined, name: string, spell: (name: st
   if (scope?.kind !== 'databases' && PER_DATABASE.has(name)) return ['belongs to a database', `Move it under databases.<name>.${name}.`]
   if (scope !== undefined && GLOBALS.has(name)) return ['belongs to the whole process', `Move ${name} to the top of the file.`]
   const meant = suggest(name, knownNames(scope))
+  if ((meant === 'databases' || meant === 'users') && spell(meant) !== meant) {
+    return ['is not a setting', `Write ${meant}: into the file that --config or PGLEASE_CONFIG names.`]
+  }
   return ['is not a setting', meant === undefined ? 'Remove it; docs/settings.md lists all settings.' : `Did you mean ${spell(meant)}?`]
 }
 

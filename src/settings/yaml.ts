@@ -142,9 +142,10 @@ function readScopes(reading: Reading, kind: Scope['kind'], top: YAMLMap): Map<st
       reading.findings.mistake(kind, where, 'has a name that is no text', shape.list)
       continue
     }
-    named.set(name, where)
-    if (isMap(entry)) readMap(reading, { kind, name }, entry)
-    else reading.findings.mistake(pathOf({ kind, name }, ''), where, 'holds no settings', shape.empty)
+    if (isMap(entry)) {
+      named.set(name, where)
+      readMap(reading, { kind, name }, entry)
+    } else reading.findings.mistake(pathOf({ kind, name }, ''), where, 'holds no settings', shape.empty)
   }
   return named
 }

@@ -22,6 +22,18 @@ test('any and trust need loopback listeners', () => {
     good({ yaml: ONE, env: { PGLEASE_LISTEN_ADDR: address } })
 })
 
+test('IPv6 addresses may stand in brackets', () => {
+  const env = { PGLEASE_LISTEN_ADDR: '[::1],127.0.0.1', PGLEASE_HTTP_ADDR: '[::1]', PGLEASE_ADMIN_ADDR: '[::1]' }
+  const { settings } = good({ yaml: 'databases:\n  app: { host: "[::1],db", user: me, password: pw }\n', env })
+  assert.deepEqual([settings.listen_addr, settings.http_addr, settings.admin_addr], [['::1', '127.0.0.1'], '::1', '::1'])
+  assert.deepEqual(
+    settings.databases.get('app')?.hosts.map(({ host }) => host),
+    ['::1', 'db'],
+  )
+  assert.match(only({ yaml: `http_addr: 127.0.0.1,::1\n${ONE}` }), /^http_addr \|.*is not one address/)
+  assert.match(only({ yaml: `admin_addr: /run/admin\n${ONE}` }), /^admin_addr \|.*is not one address/)
+})
+
 test('an empty listen_addr needs a unix socket', () => {
   assert.match(only({ yaml: ONE, env: { PGLEASE_LISTEN_ADDR: '' } }), /is empty and there is no unix_socket_dir/)
   const { settings } = good({ yaml: ONE, env: { PGLEASE_LISTEN_ADDR: '', PGLEASE_UNIX_SOCKET_DIR: '/run/p' } })
@@ -73,6 +85,12 @@ test('hosts that are no hosts are refused without being shown', () => {
   }
   for (const right of ['db', 'db.internal', '10.1.2.3', '::1', 'fe80::1%eth0', '/var/run/postgresql'])
     good(database(`host: "${right}", user: u`))
+})
+
+test('the socket of a server must have a path that fits', () => {
+  good(database(`host: /${'x'.repeat(92)}, user: u`))
+  assert.match(only(database(`host: /${'x'.repeat(93)}, user: u`)), /^databases\.app\.host \|.*too long for a unix socket/)
+  assert.match(only(database(`host: "db,/${'x'.repeat(93)}", user: u`)), /^databases\.app\.host \|.*too long for a unix socket/)
 })
 
 test('a clear-text password needs verify-full or a unix socket', () => {

@@ -100,6 +100,22 @@ test('what users says of a user or a vault_path wins over its databases, and its
   )
 })
 
+test('names that begin alike are told apart, however long they are', () => {
+  const path = (role: string) => `kubernetes-production-eu-central-1/postgres/cluster-a/database/creds/${role}`
+  const name = (last: string) => `${'Reporting '.repeat(6)}${last}`
+  const yaml = [
+    'vault_token: t',
+    'databases:',
+    ...['one', 'two'].map((last) => `  "${name(last)}": { host: ${last}, vault_path: ${path(last)} }`),
+    `users: { "${path('one')}": { pool_mode: session, pool_size: 3 }, "${path('two')}": { pool_size: 7 } }`,
+    '',
+  ].join('\n')
+  const loaded = good({ yaml })
+  const facts = [...loaded.settings.databases.values()].map(({ host, pool_mode, pool_size }) => `${host} ${pool_mode} ${pool_size}`)
+  assert.deepEqual(facts, ['one session 3', 'two transaction 7'])
+  assert.equal(new Set(effectiveLines(loaded).map((line) => line.path)).size, effectiveLines(loaded).length)
+})
+
 test('users has names that databases log in as, and settings that a user may have', () => {
   const first = (users: string) => {
     const [mistake] = bad({ yaml: `databases:\n  a: { host: h, user: report }\n${users}` })
@@ -190,10 +206,17 @@ test('a misspelt name is answered with the one that was meant, as its source wri
   assert.equal(fix({ yaml: ONE, env: { PGLEASE_LISTEN_PROT: '1' } }), 'Did you mean PGLEASE_LISTEN_PORT?')
   assert.equal(fix({ yaml: ONE, env: { PGLEASE_POOLSIZE: '1' } }), 'Did you mean PGLEASE_DEFAULT_POOL_SIZE?')
   assert.equal(fix({ yaml: ONE, flags: { log_levle: '1' } }), 'Did you mean --log-level?')
+  for (const name of ['DATABASES', 'USERS', 'DATABASE']) {
+    assert.match(fix({ yaml: ONE, env: { [`PGLEASE_${name}`]: '1' } }) ?? '', /^Write (databases|users): into the file that/, name)
+  }
 })
 
 test('no database, no file, an ini file: each says what to do', () => {
   assert.match(lines(bad({}))[0]!, /^databases \| {2}\| is empty: no database is configured \| Set DB_HOST/)
+  for (const yaml of ['databases:\n', 'databases: app\n', 'databases: [{ app: { host: h } }]\n']) {
+    assert.match(lines(bad({ yaml })).join('\n'), /^databases \| .* \| is not a list of named databases \| .*$/, yaml)
+  }
+  assert.match(lines(bad({ yaml: 'databases:\n  app: db.internal\n' })).join('\n'), /^databases\.app \| .* \| holds no settings \| .*$/)
   assert.deepEqual(lines(bad({ flags: { config: 'gone.yaml' } })).length, 1)
   assert.match(lines(bad({ flags: { config: 'gone.yaml' } }))[0]!, /^config \| --config \| names a file that cannot be read \(ENOENT\)/)
   assert.match(lines(bad({ env: { PGLEASE_CONFIG: 'pgbouncer.ini' } }))[0]!, /^config \| PGLEASE_CONFIG \| names an ini file/)
