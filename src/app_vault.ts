@@ -6,6 +6,7 @@ import type { Metrics } from './metrics.ts'
 import { makeFetch } from './net/fetch.ts'
 import { systemCertificates } from './net/tls.ts'
 import { Secret } from './secret.ts'
+import { isLocal } from './settings/local.ts'
 import type { Settings } from './settings/settings.ts'
 import { createVault, type Vault } from './vault/vault.ts'
 
@@ -39,6 +40,8 @@ export function buildVault(settings: Settings, clock: Clock, log: Log, metrics: 
     ...(vault_client_key === undefined ? {} : { key: new Secret(readFileSync(vault_client_key, 'utf8')) }),
     ...(vault_tls_server_name === undefined ? {} : { serverName: vault_tls_server_name }),
     ...(settings.vault_skip_verify ? { skipVerify: true } : {}),
+    // no proxy reaches this machine's loopback, where an agent may listen; Vault's own tools ask none either
+    ...(isLocal(new URL(settings.vault_addr).hostname) ? { direct: true } : {}),
   })
   return createVault({ settings, fetch, clock, log, observer: metrics })
 }

@@ -3,7 +3,7 @@ import process from 'node:process'
 import { serve } from './app.ts'
 import { checkOnline } from './app_online.ts'
 import { EXIT } from './cli/exit.ts'
-import { processIo } from './cli/io.ts'
+import { endProcess, processIo } from './cli/io.ts'
 import { runCommandLine } from './cli/program.ts'
 import { currentVersion } from './cli/version.ts'
 import type { LoadedSettings } from './settings/settings.ts'
@@ -18,4 +18,4 @@ async function serveToTheEnd(loaded: LoadedSettings): Promise<never> {
   }
 }
 
-process.exitCode = await runCommandLine(process.argv.slice(2), processIo, { serve: serveToTheEnd, checkOnline })
+endProcess(await runCommandLine(process.argv.slice(2), processIo, { serve: serveToTheEnd, checkOnline }))

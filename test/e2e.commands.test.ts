@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { startBadWire } from './kit/bad-wire.ts'
-import { freePort } from './kit/child.ts'
+import { type Child, freePort, poll } from './kit/child.ts'
 import { type PgleaseResult, runPglease } from './kit/pglease.ts'
 import { sharedPostgres } from './kit/postgres.ts'
 import { type Scenario, scenario } from './kit/scenario.ts'
@@ -16,6 +16,7 @@ import {
   type AppRole,
   appRole,
   appRoleSettings,
+  createToken,
   type DatabaseMount,
   databasePolicy,
   mountDatabase,
@@ -88,20 +89,29 @@ interface Online {
   vault: VaultServer
   mount: DatabaseMount
   login: AppRole
-  check(change?: { top?: Record<string, unknown>; facts?: Record<string, unknown> }): Promise<PgleaseResult>
+  check(change?: {
+    top?: Record<string, unknown>
+    facts?: Record<string, unknown>
+    during?: (child: Child) => Promise<void>
+    env?: Record<string, string>
+  }): Promise<PgleaseResult>
 }
 
-async function online(run: Scenario, without: readonly 'creds'[] = []): Promise<Online> {
+async function online(run: Scenario, without: readonly ('creds' | 'revoke')[] = []): Promise<Online> {
   const [vault, postgres] = [await sharedVault(), await sharedPostgres()]
   const mount = await mountDatabase(vault, postgres, { defaultTtl: 60, maxTtl: 120 })
   run.defer(() => mount.dispose())
   const login = await appRole(vault, { policy: databasePolicy(mount, without), tokenTtl: 60 })
   const { host, port } = postgres
   const database = { host, port, dbname: 'postgres', vault_path: mount.path, server_tls_sslmode: 'disable' }
-  const check: Online['check'] = ({ top = {}, facts = {} } = {}) =>
+  const check: Online['check'] = ({ top = {}, facts = {}, during, env = {} } = {}) =>
     runPglease(
       ['check', '--online'],
-      { config: { ...appRoleSettings(vault, login), ...top, databases: { app: { ...database, ...facts } } } },
+      {
+        config: { ...appRoleSettings(vault, login), ...top, databases: { app: { ...database, ...facts } } },
+        ...(during && { during }),
+        env,
+      },
       60_000,
     )
   return { vault, mount, login, check }
@@ -120,6 +130,13 @@ scenario('check --online leases, logs in and revokes, and leaves nothing behind'
   assert.deepEqual([await mount.leases(), await mount.leasedRoles()], [[], []])
   assert.equal((await tokenAccessors(vault)).length, before)
   assert.ok(!(stdout + stderr).includes(login.secretId))
+})
+
+scenario('a proxy of the environment is not asked for a Vault on this machine', async (run) => {
+  if (missing && skip(missing)) return
+  const { check } = await online(run)
+  const { code, stdout } = await check({ env: { http_proxy: `http://127.0.0.1:${await freePort()}` } })
+  assert.equal(code, 0, stdout)
 })
 
 scenario('check --online names the step that failed, says why, and ends with 1', async (run) => {
@@ -143,6 +160,63 @@ scenario('check --online names the step that failed, says why, and ends with 1',
     assert.match(stdout, /^the step that failed: .*$/m)
     assert.deepEqual(await mount.leases(), [], 'what was leased is revoked all the same')
   }
+})
+
+test('a reader that has seen enough is no failure; a full disk is one', async () => {
+  const databases = Object.fromEntries(
+    Array.from({ length: 100 }, (_, each) => [`database${each}`, { host: 'h', user: 'u', password: 'p' }]),
+  )
+  const through = (shell: string) =>
+    runPglease(['check'], { config: { databases }, wrapper: ['bash', '-o', 'pipefail', '-c', `"$@" ${shell}`, 'bash'] })
+  const seen = await through('| head -1')
+  assert.deepEqual([seen.code, seen.stderr, seen.stdout.split('\n').length], [0, '', 2])
+  const unread = await through('| true')
+  assert.deepEqual([unread.code, unread.stderr, unread.stdout], [0, '', ''])
+  const full = await through('> /dev/full')
+  assert.deepEqual([full.code, full.stderr], [70, 'pglease: the output could not be written (ENOSPC)\n'])
+  const slow = await through('| (read -r line; cat)')
+  assert.match(slow.stdout, /^databases\.database99\.connect_query .*\n$/m)
+})
+
+scenario('check --online logs in to every database, also without a password', async () => {
+  const { host, port } = await sharedPostgres()
+  const database = { host, port, dbname: 'postgres', user: 'nobody_of_that_name', server_tls_sslmode: 'disable' }
+  const { code, stdout } = await runPglease(['check', '--online'], { config: { databases: { app: database } } })
+  assert.equal(code, 1, stdout)
+  assert.match(stdout, /^FAILED {2}log in to 127\.0\.0\.1:\d+, database postgres \(\d+ ms\): .*28P01/m)
+})
+
+scenario('check --online says what it could not revoke', async (run) => {
+  if (missing && skip(missing)) return
+  const { vault, mount, check } = await online(run)
+  const rule = `path "sys/leases/revoke/${mount.path}/*" { capabilities = ["update"] }`
+  const token = await createToken(vault, databasePolicy(mount, ['revoke']), 60)
+  const foreign = await check({ top: { vault_auth_method: 'token', vault_token: token } })
+  assert.equal(foreign.code, 1, foreign.stdout)
+  assert.match(foreign.stdout, /^FAILED {2}revoke .* ms\): the policy does not allow leases to be revoked/m)
+  assert.ok(foreign.stdout.includes(rule), foreign.stdout)
+  assert.equal((await mount.leases()).length, 1)
+  await vault.send('PUT', `sys/leases/revoke-force/${mount.path}`)
+  // our own token takes its leases with it, but a pglease that serves would leave each to its end
+  const own = await (await online(run, ['revoke'])).check()
+  assert.equal(own.code, 0, own.stdout)
+  assert.match(own.stdout, /^ok {6}revoke .* ms\): the policy does not allow leases to be revoked/m)
+})
+
+scenario('check --online that is interrupted revokes what it leased', async (run) => {
+  if (missing && skip(missing)) return
+  const wire = await startBadWire(await sharedPostgres())
+  run.defer(() => wire.stop())
+  wire.hold()
+  const { mount, check } = await online(run)
+  const during = async (child: Child) => {
+    await poll('a lease', async () => (await mount.leases()).length === 1 || undefined)
+    child.signal('SIGINT')
+  }
+  const { code, stdout } = await check({ facts: { host: wire.host, port: wire.port }, during })
+  assert.equal(code, 1, stdout)
+  assert.match(stdout, /^FAILED {2}the check \(\d+ ms\): interrupted by SIGINT$/m)
+  assert.deepEqual([await mount.leases(), await mount.leasedRoles()], [[], []])
 })
 
 scenario('healthcheck and wait ask the pglease of the same configuration', async (run) => {

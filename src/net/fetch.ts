@@ -12,6 +12,8 @@ export interface FetchOptions {
   /** Verified in place of the URL's host name, and sent as SNI. */
   readonly serverName?: string
   readonly skipVerify?: boolean
+  /** Past the proxies that the environment names (Bun only); undefined = as the environment says. */
+  readonly direct?: boolean
   /** Path of a socket to connect to in place of the URL's host. */
   readonly unixSocket?: string
 }
@@ -43,6 +45,7 @@ function bunFetch(options: FetchOptions): Fetch {
       ...(options.serverName !== undefined && { serverName: options.serverName }),
     },
     ...(options.unixSocket !== undefined && { unix: options.unixSocket }),
+    ...(options.direct === true && { proxy: false }),
     redirect: 'manual' as const,
   }
   return (input, init) => fetch(input, { ...init, ...extra })

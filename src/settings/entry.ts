@@ -51,10 +51,17 @@ export function failureCode(error: unknown): string {
   return error instanceof Error ? error.name : 'unknown error'
 }
 
+/** Text of a file. What is no UTF-8 is refused: a password would silently become another one. */
+export function readTextFile(readFile: ReadFile, path: string): string {
+  const text = readFile(path)
+  if (text.includes('\ufffd')) throw Object.assign(new Error('a character is not UTF-8'), { code: 'it is not UTF-8' })
+  return text.replace(/^\ufeff/, '')
+}
+
 /** Content of a file that holds one value: without the line ends that editors leave. */
 export function readValueFile(readFile: ReadFile, path: string): { readonly text: string } | { readonly code: string } {
   try {
-    return { text: readFile(path).replace(/[\r\n]+$/, '') }
+    return { text: readTextFile(readFile, path).replace(/[\r\n]+$/, '') }
   } catch (error) {
     return { code: failureCode(error) }
   }

@@ -3,7 +3,7 @@ import { checkDatabases, checkUsers } from './check_databases.ts'
 import { checkListeners } from './check_listeners.ts'
 import { checkPemFiles, checkVault } from './check_vault.ts'
 import { GLOBALS } from './declarations.ts'
-import { type Entry, Findings, failureCode, type ReadFile } from './entry.ts'
+import { type Entry, Findings, failureCode, type ReadFile, readTextFile } from './entry.ts'
 import { type Environment, readOwnEnvironment, readVaultEnvironment } from './environment.ts'
 import { readInovex } from './inovex.ts'
 import { BUILT_IN, parseEntries, resolveSettings } from './resolve.ts'
@@ -42,7 +42,7 @@ function readConfigFile(input: LoadInput, findings: Findings): YamlResult {
     return nothing
   }
   try {
-    return readYaml(input.readFile(file), file, input.readFile, findings)
+    return readYaml(readTextFile(input.readFile, file), file, input.readFile, findings)
   } catch (error) {
     findings.mistake(
       'config',

@@ -1,6 +1,7 @@
 // The process's edges: HTTP with a deadline and without redirects.
 import assert from 'node:assert/strict'
 import { createServer, type RequestListener } from 'node:http'
+import process from 'node:process'
 import { test } from 'node:test'
 import { processIo } from '../../src/cli/io.ts'
 
@@ -25,6 +26,20 @@ test('get answers status and body, and follows no redirect', async () => {
     },
     async (url) => assert.deepEqual(await processIo.get(url, 5_000), { status: 302, body: 'moved' }),
   )
+})
+
+test('get takes no proxy from the environment', async () => {
+  const { http_proxy: before } = process.env
+  process.env.http_proxy = 'http://127.0.0.1:1'
+  try {
+    await withServer(
+      (_, response) => void response.end('direct'),
+      async (url) => assert.deepEqual(await processIo.get(url, 5_000), { status: 200, body: 'direct' }),
+    )
+  } finally {
+    if (before === undefined) delete process.env.http_proxy
+    else process.env.http_proxy = before
+  }
 })
 
 test('get gives up at its deadline when nothing answers', async () => {

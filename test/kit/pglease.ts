@@ -23,6 +23,11 @@ export interface PgleaseOptions {
   noWait?: boolean
 }
 
+export interface RunOptions extends PgleaseOptions {
+  /** What happens to the process meanwhile. */
+  during?: (child: Child) => Promise<void>
+}
+
 export interface LogLine {
   time?: string
   level?: string
@@ -276,11 +281,13 @@ export interface PgleaseResult extends ChildEnd {
 }
 
 /** Runs a command such as `['check']` (before `--config`) to its end. */
-export async function runPglease(command: readonly string[], options: PgleaseOptions = {}, waitMs = EVENT_WAIT_MS): Promise<PgleaseResult> {
+export async function runPglease(command: readonly string[], options: RunOptions = {}, waitMs = EVENT_WAIT_MS): Promise<PgleaseResult> {
   const { folder, child } = launch(options, command)
+  const disturbed = options.during?.(child)
   const late = setTimeout(() => child.signal('SIGKILL'), waitMs)
   const ended = await child.exit
   clearTimeout(late)
+  await disturbed
   rmSync(folder, { recursive: true, force: true })
   return { ...ended, stdout: child.stdout, stderr: child.stderr }
 }

@@ -21,6 +21,18 @@ test('X_FILE reads the value of X without its line end', () => {
   assert.equal(sources.get('vault_secret_id'), 'VAULT_SECRET_ID_FILE')
 })
 
+test('files of values and settings are UTF-8, with or without a byte order mark', () => {
+  const env = { VAULT_SECRET_ID_FILE: '/secret', VAULT_ROLE_ID: 'r' }
+  const latin1 = Buffer.from('gr\u00fcn', 'latin1').toString('utf8')
+  assert.equal(good({ yaml: ONE, env, files: { '/secret': '\ufeffgrün\n' } }).settings.vault_secret_id?.reveal(), 'grün')
+  assert.match(lines(bad({ yaml: ONE, env, files: { '/secret': latin1 } }))[0]!, /^vault_secret_id .*cannot be read \(it is not UTF-8\)/)
+  assert.match(
+    lines(bad({ yaml: `${ONE}# ${latin1}\n` }))[0]!,
+    /^config \| --config \| names a file that cannot be read \(it is not UTF-8\)/,
+  )
+  good({ yaml: `vault_cacert: /ca\n${ONE}`, files: { '/ca': `${latin1}\n-----BEGIN CERTIFICATE-----\n` } })
+})
+
 test('X_FILE is the setting where one has that name', () => {
   assert.equal(good({ yaml: ONE, env: { PGLEASE_VAULT_TOKEN_FILE: '/t' } }).settings.vault_token_file, '/t')
   assert.equal(good({ yaml: ONE, env: { BAO_TOKEN_PATH: '/t' } }).settings.vault_token_file, '/t')
