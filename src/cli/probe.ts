@@ -1,7 +1,7 @@
 // Asks a running pglease on this machine how it is: `healthcheck` and `wait`.
 import * as v from 'valibot'
 import { delay } from '../clock.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { ProbeAddress } from '../settings/settings.ts'
 import type { CliIo } from './context.ts'
 import { EXIT, type ExitCode } from './exit.ts'
 
@@ -14,8 +14,8 @@ const PAUSE_MS = 250
 const ANSWER = v.object({ checks: v.array(v.object({ name: v.string(), ok: v.boolean(), reason: v.optional(v.string(), '') })) })
 
 /** Where the probes of this configuration are, or undefined when they are off or on a port that the system chose. */
-export function probeUrl(settings: Settings, question: Question): string | undefined {
-  const { http_addr: address, http_port: port } = settings
+export function probeUrl(probes: ProbeAddress, question: Question): string | undefined {
+  const { http_addr: address, http_port: port } = probes
   if (address === '' || port === 0) return undefined
   const host = address === '*' || address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}${PATHS[question]}`
@@ -54,8 +54,8 @@ function noProbes(io: CliIo): ExitCode {
 }
 
 /** One question, one answer, within two seconds. */
-export async function healthcheck(io: CliIo, settings: Settings, question: Question): Promise<ExitCode> {
-  const url = probeUrl(settings, question)
+export async function healthcheck(io: CliIo, probes: ProbeAddress, question: Question): Promise<ExitCode> {
+  const url = probeUrl(probes, question)
   if (url === undefined) return noProbes(io)
   const answer = await ask(io, url, DEADLINE_MS)
   if (answer.ok) io.write(`${answer.text}\n`)
@@ -64,8 +64,8 @@ export async function healthcheck(io: CliIo, settings: Settings, question: Quest
 }
 
 /** Asks until pglease is ready, for at most `maximumMs`. */
-export async function waitUntilReady(io: CliIo, settings: Settings, maximumMs: number): Promise<ExitCode> {
-  const url = probeUrl(settings, 'ready')
+export async function waitUntilReady(io: CliIo, probes: ProbeAddress, maximumMs: number): Promise<ExitCode> {
+  const url = probeUrl(probes, 'ready')
   if (url === undefined) return noProbes(io)
   const end = io.clock.monotonicMs() + maximumMs
   for (;;) {

@@ -1,14 +1,14 @@
 // The command line: which commands there are, their flags, and which exit status comes out.
 import { Command, CommanderError, Option } from 'commander'
 import { GLOBALS } from '../settings/declarations.ts'
-import { flagOf, load } from '../settings/load.ts'
+import { flagOf, type LoadResult, load } from '../settings/load.ts'
 import type { Row } from '../settings/row.ts'
-import type { LoadedSettings } from '../settings/settings.ts'
+import type { LoadedSettings, ProbeAddress } from '../settings/settings.ts'
 import { didYouMean } from '../settings/suggest.ts'
 import { parseDuration } from '../settings/value.ts'
 import type { CliIo, Parts } from './context.ts'
 import { EXIT } from './exit.ts'
-import { healthcheck, type Question, waitUntilReady } from './probe.ts'
+import { healthcheck, type Question as ProbeQuestion, waitUntilReady } from './probe.ts'
 import { effectiveText, mistakesText, stepsText, warningsText } from './report.ts'
 import { HELP_TOPICS } from './topics.ts'
 import { currentVersion, versionLine } from './version.ts'
@@ -41,27 +41,57 @@ function settingFlags(): readonly { readonly name: string; readonly option: Opti
   return flags
 }
 
-type Action = (loaded: LoadedSettings, options: Readonly<Record<string, unknown>>) => Promise<number> | number
+type Options = Readonly<Record<string, unknown>>
+type Action = (loaded: LoadedSettings, options: Options) => Promise<number> | number
+type Question = (probes: ProbeAddress, options: Options) => Promise<number> | number
 
-/** A command that reads the configuration first and ends with 78 when that is wrong. */
-function configured(run: Run, name: string, description: string, examples: readonly string[], action: Action): Command {
+/** What finding a running pglease depends on. */
+const PROBE_SETTINGS: ReadonlySet<string> = new Set(['config', 'http_addr', 'http_port'])
+
+/** A command with a flag for every setting; `action` gets what they, the environment and the file come to. */
+function withSettings(
+  run: Run,
+  name: string,
+  description: string,
+  examples: readonly string[],
+  action: (loaded: LoadResult, options: Options) => Promise<number> | number,
+): Command {
   const command = new Command(name).description(description)
   const flags = settingFlags()
   for (const { option } of flags) command.addOption(option)
   command.addHelpText('after', `\nExamples:\n${examples.map((example) => `  ${example}\n`).join('')}`)
-  command.action(async (options: Readonly<Record<string, unknown>>) => {
+  command.action(async (options: Options) => {
     const values = new Map<string, string>()
     for (const flag of flags) {
       const value = options[flag.option.attributeName()]
       if (typeof value === 'string') values.set(flag.name, value)
     }
-    const loaded = load({ env: run.io.env, flags: values, readFile: run.io.readFile })
-    if ('mistakes' in loaded) {
-      run.io.writeError(mistakesText(loaded.mistakes) + warningsText(loaded.warnings))
-      run.exit = EXIT.configuration
-    } else run.exit = await action(loaded, options)
+    run.exit = await action(load({ env: run.io.env, flags: values, readFile: run.io.readFile }), options)
   })
   return command
+}
+
+/** A command that ends with 78 when anything in the configuration is wrong. */
+function configured(run: Run, name: string, description: string, examples: readonly string[], action: Action): Command {
+  return withSettings(run, name, description, examples, (loaded, options) => {
+    if (!('mistakes' in loaded)) return action(loaded, options)
+    run.io.writeError(mistakesText(loaded.mistakes) + warningsText(loaded.warnings))
+    return EXIT.configuration
+  })
+}
+
+/**
+ * A command that asks a running pglease. Only what says where that listens has to be right: a mistake that was made in the file
+ * meanwhile must not fail the probes of a process that serves, and a container's probe has no reason to know the databases.
+ */
+function probing(run: Run, name: string, description: string, examples: readonly string[], question: Question): Command {
+  return withSettings(run, name, description, examples, (loaded, options) => {
+    if (!('mistakes' in loaded)) return question(loaded.settings, options)
+    const mistakes = loaded.mistakes.filter(({ setting }) => PROBE_SETTINGS.has(setting))
+    if (mistakes.length === 0) return question(loaded.probes, options)
+    run.io.writeError(mistakesText(mistakes))
+    return EXIT.configuration
+  })
 }
 
 function serveCommand(run: Run): Command {
@@ -89,10 +119,10 @@ function checkCommand(run: Run): Command {
 
 function healthcheckCommand(run: Run): Command {
   const examples = ['pglease healthcheck', 'pglease healthcheck --startup --http-port 9090']
-  const command = configured(run, 'healthcheck', 'Ask the pglease on this machine how it is.', examples, (loaded, options) => {
-    const asked = (['startup', 'ready', 'live'] satisfies Question[]).filter((question) => options[question] === true)
+  const command = probing(run, 'healthcheck', 'Ask the pglease on this machine how it is.', examples, (probes, options) => {
+    const asked = (['startup', 'ready', 'live'] satisfies ProbeQuestion[]).filter((question) => options[question] === true)
     if (asked.length > 1) return usage(run, 'healthcheck takes one of --startup, --ready and --live')
-    return healthcheck(run.io, loaded.settings, asked[0] ?? 'ready')
+    return healthcheck(run.io, probes, asked[0] ?? 'ready')
   })
   return command
     .option('--startup', 'Are the listeners open and all credentials proven?')
@@ -102,11 +132,9 @@ function healthcheckCommand(run: Run): Command {
 
 function waitCommand(run: Run): Command {
   const examples = ['pglease wait --max 30s && ./migrate']
-  const command = configured(run, 'wait', 'Wait until the pglease on this machine is ready.', examples, (loaded, options) => {
+  const command = probing(run, 'wait', 'Wait until the pglease on this machine is ready.', examples, (probes, options) => {
     const maximum = parseDuration(String(options.max))
-    return maximum === undefined
-      ? usage(run, '--max is not a duration; write 30 or 30s or 5m')
-      : waitUntilReady(run.io, loaded.settings, maximum)
+    return maximum === undefined ? usage(run, '--max is not a duration; write 30 or 30s or 5m') : waitUntilReady(run.io, probes, maximum)
   })
   return command.option('--max <duration>', 'Longest time to wait.', '30s')
 }
@@ -131,6 +159,7 @@ function build(run: Run): Command {
   const program = new Command('pglease')
     .description('PostgreSQL connection proxy with credentials leased from Vault.')
     .helpCommand(false)
+    .version(versionLine(currentVersion()), '-V, --version', 'Show version, commit and runtime.')
     .usage('[command] [flags]')
   program.addHelpText(
     'after',
@@ -165,7 +194,12 @@ function wrongCommand(program: Command, argv: readonly string[]): string | undef
   }
   const [first] = argv
   const names = program.commands.map((command) => command.name())
-  if (first === undefined || first.startsWith('-') || names.includes(first)) return undefined
+  if (first === undefined || names.includes(first)) return undefined
+  if (first.startsWith('-')) {
+    // the value of a flag may have the name of a command; the last word is a command only when it stands for itself
+    const command = argv.find((word, place) => names.includes(word) && /^(?:[^-]|--[^=]+=)/.test(argv[place - 1] ?? ''))
+    return command === undefined ? undefined : `flags follow the command: pglease ${command} ${first.replace(/=.*/s, '')} ...`
+  }
   return `there is no command of that name. ${didYouMean(first, names) ?? `Commands: ${names.join(', ')}`}`
 }
 

@@ -31,6 +31,7 @@ const SIGNALS_PAGE = `Signals
   INT   let running transactions finish, revoke, exit 0
   QUIT  end now; revocation is still tried for 2 s
   A second TERM or INT, or shutdown_timeout, ends at once.
+  HUP, USR1, USR2  logged and ignored: reload, pause and resume are not supported yet
 `
 
 export const HELP_TOPICS: ReadonlyMap<string, () => string> = new Map([

@@ -7,7 +7,7 @@ import { type Entry, Findings, failureCode, type ReadFile, readTextFile } from '
 import { type Environment, readOwnEnvironment, readVaultEnvironment } from './environment.ts'
 import { readInovex } from './inovex.ts'
 import { BUILT_IN, parseEntries, resolveSettings } from './resolve.ts'
-import type { LoadedSettings, Mistake } from './settings.ts'
+import type { LoadedSettings, Mistake, ProbeAddress } from './settings.ts'
 import { reportUnknown } from './unknown.ts'
 import { readYaml, type YamlResult } from './yaml.ts'
 
@@ -19,7 +19,14 @@ export interface LoadInput {
   readonly readFile: ReadFile
 }
 
-export type LoadResult = LoadedSettings | { readonly mistakes: readonly Mistake[]; readonly warnings: readonly string[] }
+export interface RefusedSettings {
+  readonly mistakes: readonly Mistake[]
+  readonly warnings: readonly string[]
+  /** Where the probes are, for those who ask a process that runs; a wrong value counts as its default. */
+  readonly probes: ProbeAddress
+}
+
+export type LoadResult = LoadedSettings | RefusedSettings
 
 /** `listen_port` as `--listen-port`. */
 export function flagOf(name: string): string {
@@ -107,6 +114,6 @@ export function load(input: LoadInput): LoadResult {
   checkVault(vault)
   checkPemFiles(vault)
   return findings.mistakes.length > 0
-    ? { mistakes: findings.mistakes, warnings: findings.warnings }
+    ? { mistakes: findings.mistakes, warnings: findings.warnings, probes: { http_addr: settings.http_addr, http_port: settings.http_port } }
     : { settings, sources, warnings: findings.warnings }
 }

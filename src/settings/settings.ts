@@ -51,6 +51,9 @@ export interface Settings extends Globals {
   readonly databases: ReadonlyMap<string, DatabaseSettings>
 }
 
+/** Where the probes are. */
+export type ProbeAddress = Pick<Settings, 'http_addr' | 'http_port'>
+
 /** Something in the configuration that keeps pglease from starting. No text ever holds a secret. */
 export interface Mistake {
   /** Setting, e.g. `listen_port` or `databases.app.vault_path`. */

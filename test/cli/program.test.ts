@@ -96,8 +96,8 @@ test('serve hands on its exit status, and a bug becomes 70', async () => {
   assert.equal(broken.err, 'pglease: internal error: broken\n')
 })
 
-test('mistakes end every configured command with 78, all on standard error', async () => {
-  for (const command of [[], ['serve'], ['check'], ['check', '--online'], ['healthcheck'], ['wait']]) {
+test('mistakes end serve and check with 78, all on standard error', async () => {
+  for (const command of [[], ['serve'], ['check'], ['check', '--online']]) {
     const { exit, out, err, served } = await run([...command, '--http-port', 'x', '--listen-addr', '0.0.0.0'])
     assert.equal(exit, EXIT.configuration)
     assert.equal(out, '')
@@ -108,6 +108,19 @@ test('mistakes end every configured command with 78, all on standard error', asy
     )
   }
   assert.equal((await run([], { env: {} })).exit, EXIT.configuration)
+})
+
+test('healthcheck and wait need to know no more than where to ask', async () => {
+  const answers = [{ status: 200, body: '' }]
+  for (const command of ['healthcheck', 'wait']) {
+    for (const env of [{}, { PGLEASE_HTTP_PORT: '1234', PGLEASE_POOL_MODE: 'nonsense', DB_HOST: 'db', DB_NAME: '' }]) {
+      const { exit, err, urls } = await run([command], { env, answers })
+      assert.deepEqual([exit, err, urls], [EXIT.done, '', [`http://127.0.0.1:${'DB_HOST' in env ? 1234 : 9090}/readyz`]])
+    }
+    const { exit, err } = await run([command, '--config', 'gone.yaml', '--http-port', 'x', '--listen-port', 'y'], { answers })
+    assert.equal(exit, EXIT.configuration)
+    assert.match(err, /^pglease: 2 mistakes .*\n {2}config \(--config\) .*\n {2}http_port \(--http-port\) /)
+  }
 })
 
 test('check shows every effective value with its source and no secret', async () => {
@@ -176,6 +189,8 @@ test('usage errors say what was meant and show no secret', async () => {
     [['--listen-prot', '1'], /Did you mean --listen-port/],
     [['--listen-port'], /argument missing/],
     [['check', 'extra'], /too many arguments/],
+    [['--config', 'x.yaml', 'check', '--online'], /flags follow the command: pglease check --config \.\.\./],
+    [['--log-level=debug', 'wait'], /flags follow the command: pglease wait --log-level \.\.\./],
     [['help', 'setings'], /Did you mean settings\?/],
   ]
   for (const [argv, expected] of cases) {
@@ -197,10 +212,12 @@ test('help lists what exists, with examples for each command', async () => {
   assert.doesNotMatch(out, /^ {2}(?:quit|top|convert)\b/m)
   assert.match((await run(['serve', '--help'])).out, /--server-tls-sslmode/)
   assert.doesNotMatch((await run(['serve', '--help'])).out, /--vault-token[^-]/)
+  assert.match((await run(['help', 'signals'])).out, /^ {2}HUP, USR1, USR2 {2}/m)
   for (const topic of ['settings', 'environment', 'signals']) assert.ok((await run(['help', topic])).out.length > 200)
 })
 
 test('version names version, commit and runtime', async () => {
+  assert.equal((await run(['--version'], { env: {} })).out, (await run(['version'])).out)
   assert.match((await run(['version'], { env: {} })).out, /^pglease \d+\.\d+\.\d+ \(commit \S+, (?:Bun|Deno) \d+\.\d+\.\d+\)\n$/)
 })
 
