@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { runPglease } from './kit/pglease.ts'
 import { runWithBrokenFile, runWithWrong, SECRET, unreported, WRONG_SETTINGS } from './scenarios/settings.ts'
 
-test('many kinds of wrong settings are all reported at once, by every command that reads them', async () => {
-  for (const command of [[], ['check'], ['check', '--online'], ['healthcheck'], ['wait', '--max', '1s']]) {
+test('many kinds of wrong settings are all reported at once, by every command that needs them', async () => {
+  for (const command of [[], ['check'], ['check', '--online']]) {
     const result = await runWithWrong(command)
     assert.equal(result.code, 78, result.stderr)
     assert.equal(result.stdout, '')
@@ -13,6 +13,14 @@ test('many kinds of wrong settings are all reported at once, by every command th
     const count = Number(/^pglease: (\d+) mistakes in the configuration$/m.exec(result.stderr)?.[1])
     assert.equal(count, WRONG_SETTINGS.length, `one mistake for each\n${result.stderr}`)
     assert.ok(!result.stderr.includes(SECRET), 'no secret is shown')
+  }
+})
+
+test('commands that ask a running pglease are told of the settings that they need', async () => {
+  for (const command of [['healthcheck'], ['wait', '--max', '1s']]) {
+    const { code, stdout, stderr } = await runWithWrong(command)
+    assert.deepEqual([code, stdout], [78, ''])
+    assert.match(stderr, /^pglease: a mistake in the configuration\n {2}http_port .*"many" is not a whole number\. .*\n$/)
   }
 })
 
