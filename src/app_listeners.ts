@@ -4,11 +4,25 @@ import { addressText } from './net/address.ts'
 import { type Listener, type Network, type Transport, TransportError } from './net/transport.ts'
 import type { LoadedSettings } from './settings/settings.ts'
 
+/** What to do, by what the system said. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ENOENT: 'Create the directory, or',
+  ENOTDIR: 'Name a directory, or',
+  EACCES: 'Let pglease have it, or',
+  EPERM: 'Let pglease have it, or',
+  EROFS: 'Make it writable, or',
+  EADDRNOTAVAIL: 'This machine has no such address:',
+  ENOTFOUND: 'There is no such name:',
+  ELISTEN: 'Is it an address of this machine? Else',
+}
+
 /** A port or socket that cannot be had: exit status 69. `setting` names what to change. */
 export class ListenError extends Error {
   override readonly name = 'ListenError'
   constructor(setting: string, cause: unknown) {
-    super(`${cause instanceof Error ? cause.message : 'the listener could not be opened'}. Free it, or set ${setting} to another one.`)
+    const message = cause instanceof Error ? cause.message.replace(/[.?]+$/, '') : 'the listener could not be opened'
+    const remedy = (cause instanceof TransportError && REMEDIES[cause.code]) || 'Free it, or'
+    super(`${message}. ${remedy} set ${setting} to another one.`)
   }
 }
 

@@ -231,8 +231,8 @@ export const METRICS = {
     'count',
     ['source'],
     'Requests sent again on a newer credential because their role was gone.',
-    'A role was dropped before its time, outside a transaction.',
-    'Clients noticed nothing. Find who drops the roles: a Vault outage longer than the lease, a revoked token, a person.',
+    'Not yet: it stays 0. A request whose role was dropped before its time gets the error of PostgreSQL.',
+    'Nothing; `role_gone` in the log and in `pglease_connections_closed_total` shows roles that were dropped before their time.',
   ),
   pglease_possibly_orphaned_leases_total: metric(
     'counter',

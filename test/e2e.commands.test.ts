@@ -264,6 +264,9 @@ test('a port that is taken ends serve with 69 and names the setting', async () =
     assert.match(stderr, new RegExp(setting))
   }
   server.close()
+  const { code, stderr } = await runPglease([], { config: { unix_socket_dir: '/nonexistent', http_port: 0, databases: DATABASES } })
+  assert.equal(code, 69, stderr)
+  assert.match(stderr, /ENOENT .*\. Create the directory, or set unix_socket_dir to another one\./)
 })
 
 test('files of the working directory are not read: .env, bunfig.toml, package.json, tsconfig.json', async () => {

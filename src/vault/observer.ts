@@ -14,7 +14,8 @@ export type VaultOperation =
 export interface VaultObserver {
   /** `status` is the HTTP status, or `timeout` or `unreachable` when no answer came. */
   vaultRequest(operation: VaultOperation, status: string, ms: number): void
-  vaultLogin(result: 'ok' | 'failed'): void
+  /** denied: Vault refused it; failed: it could not be answered. */
+  vaultLogin(result: 'ok' | 'denied' | 'failed'): void
   leaseRenewal(source: string, result: 'ok' | 'short' | 'failed'): void
   /** `ms` runs from the first attempt to read the successor until every consumer has proven it. */
   rotation(source: string, result: 'ok' | 'failed', ms: number): void

@@ -201,7 +201,7 @@ export class TokenKeeper {
   #loginFailed(error: unknown): void {
     const { clock, log, observer, availability } = this.#context
     const failure = error instanceof PgleaseError ? error : asFailure(error)
-    observer.vaultLogin('failed')
+    observer.vaultLogin(failure.code === 'vault_login_failed' ? 'denied' : 'failed')
     const message = `${failure.message}${this.#current === undefined ? '' : '; the token in hand is used while it lasts'}`
     if (availability.failure === undefined) log.warning('vault_login_failed', message, { code: failure.code })
     const longest = failure.class === 'transient' ? LONGEST_TRANSIENT_RETRY_MS : LONGEST_RETRY_MS

@@ -140,7 +140,16 @@ test('a refused login is told and tried again, a missing answer sooner; a token 
   await clock.run(20_000)
   assert.equal(consumer.proven, 1)
   assert.equal(consumer.trouble_, undefined)
-  assert.equal(observer.count('login:failed'), 3)
+  assert.deepEqual([observer.count('login:denied'), observer.count('login:failed')], [3, 0])
+})
+
+test('a login that Vault cannot answer has failed, and was not denied', async () => {
+  const { vault, fake, clock, observer } = startWorld()
+  fake.fail(LOGIN, { status: 500, body: { errors: ['internal error'] } }, 2)
+  const consumer = new TestConsumer(vault.source('app', fake.path))
+  await clock.run(20_000)
+  assert.equal(consumer.proven, 1)
+  assert.deepEqual([observer.count('login:denied'), observer.count('login:failed')], [0, 2])
 })
 
 test('a 403 leads to one new login when the token has no leases, and is a permanent cause after it', async () => {
