@@ -8,6 +8,8 @@ import type { Settings } from './settings.ts'
 /** A header value: what Vault itself demands of a token. */
 const PRINTABLE = /^[\x21-\x7e]+$/
 
+const ENCRYPTED_KEY = /BEGIN ENCRYPTED PRIVATE KEY|^Proc-Type:.*ENCRYPTED/m
+
 export interface VaultCheck {
   readonly settings: Settings
   readonly source: SourceOf
@@ -126,8 +128,12 @@ export function checkPemFiles(check: VaultCheck): void {
   }
   for (const [path, { file, marker }] of files) {
     try {
-      if (!check.readFile(file).includes(marker)) {
+      const text = check.readFile(file)
+      if (!text.includes(marker)) {
         check.findings.mistake(path, check.source(path), `names a file that holds no ${marker.replaceAll('-', '')}`, 'Name a PEM file.')
+      } else if (marker.includes('KEY') && ENCRYPTED_KEY.test(text)) {
+        const fix = 'Name a file that holds it without, readable by pglease alone; there is no setting for a passphrase.'
+        check.findings.mistake(path, check.source(path), 'names a key that a passphrase protects', fix)
       }
     } catch (error) {
       check.findings.mistake(

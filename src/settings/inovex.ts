@@ -43,7 +43,7 @@ export function readInovex(env: Environment, findings: Findings): InovexResult {
   add(undefined, 'vault_auth_role', 'VAULT_KUBERNETES_ROLE', env.VAULT_KUBERNETES_ROLE)
 
   const set = ['DB_NAME', 'DB_HOST', 'VAULT_PATH'].filter((name) => env[name])
-  const database = env.DB_NAME || undefined
+  const database = env.DB_NAME?.trim() || undefined
   if (set.length > 0 && database === undefined) {
     findings.mistake(
       'DB_NAME',

@@ -145,6 +145,10 @@ test('certificates come in pairs and must be readable PEM files', () => {
     only({ ...pair, files: { '/c': pem, '/k': pem, '/ca': pem } }),
     /^databases\.app\.server_tls_key_file \|.*holds no PRIVATE KEY/,
   )
+  for (const locked of ['-----BEGIN ENCRYPTED PRIVATE KEY-----', '-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n']) {
+    const files = { '/c': pem, '/k': locked, '/ca': pem }
+    assert.match(only({ ...pair, files }), /^databases\.app\.server_tls_key_file \|.*names a key that a passphrase protects/)
+  }
   assert.match(only({ ...pair, files: { '/c': pem, '/k': key } }), /^server_tls_ca_file \| file config\.yaml:1 \|.*ENOENT/)
 })
 

@@ -87,6 +87,14 @@ test('a DB_PORT that Kubernetes made is ignored with a warning; POD_NAMESPACE an
   assert.match(loaded.warnings[0]!, /^DB_PORT was made by Kubernetes/)
 })
 
+test('line ends of an environment file from Windows are no part of a value', () => {
+  const env = Object.fromEntries(Object.entries({ ...BASE, DB_PORT: '6543' }).map(([name, value]) => [name, `${value}\r`]))
+  const { settings } = good({ env: { ...env, VAULT_TOKEN: 't' } })
+  assert.deepEqual([...settings.databases.keys()], ['app'])
+  const { host, port, vault_path } = settings.databases.get('app')!
+  assert.deepEqual([host, port[0], vault_path], ['db.internal', 6543, 'database/creds/my-role'])
+})
+
 test('what is missing is named', () => {
   assert.match(
     lines(bad({ env: { DB_HOST: 'h', VAULT_PATH: 'a/creds/b', VAULT_TOKEN: 't' } }))[0]!,
