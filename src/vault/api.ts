@@ -59,7 +59,7 @@ function traits(error: unknown): { code: string; text: string } {
   return { code, text }
 }
 
-/** Whether a request may go on to `target`: the scheme never gets weaker and http never leads to another host. */
+/** Whether a request may go on to `target`: the scheme never gets weaker, and https in place of http is followed on the same host only. */
 function mayFollow(from: URL, target: URL): boolean {
   if (target.protocol === from.protocol) return true
   return target.protocol === 'https:' && target.hostname === from.hostname
