@@ -54,7 +54,9 @@ export function bunNetwork(): Network {
         const listener = withMode(mode, bind)
         return { address, close: () => listener.stop() } satisfies Listener
       } catch (error) {
-        throw transportError(error, `listen on ${addressText(address)}`, 'ELISTEN')
+        // Bun has a code for every cause but one: the machine has no IPv6 at all
+        const fallback = address.kind === 'tcp' && address.host.includes(':') ? 'EAFNOSUPPORT' : 'ELISTEN'
+        throw transportError(error, `listen on ${addressText(address)}`, fallback)
       }
     },
   }

@@ -8,8 +8,11 @@ import { TransportError } from './transport.ts'
 const MAX_BODY_BYTES = 64 * 1024
 const IDLE_TIMEOUT_S = 30
 
+/** Bun has a code for every cause but this one: the machine has no IPv6 at all. */
+const NO_IPV6 = 'EAFNOSUPPORT'
+
 /** Codes with which an address is missing on this machine, as IPv6 often is in a container. */
-const NO_SUCH_ADDRESS = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT'])
+const NO_SUCH_ADDRESS = new Set(['EADDRNOTAVAIL', NO_IPV6])
 
 export type FetchHandler = (request: Request) => Response | Promise<Response>
 
@@ -79,7 +82,7 @@ export async function serveHttp(
   try {
     return bind(all ? '::' : address.host, address.port, guard)
   } catch (error) {
-    const failure = transportError(systemError(error), `listen on ${hostPort(address.host, address.port)}`, 'ELISTEN')
+    const failure = transportError(systemError(error), `listen on ${hostPort(address.host, address.port)}`, all ? NO_IPV6 : 'ELISTEN')
     if (!all || !NO_SUCH_ADDRESS.has(failure.code)) throw failure
   }
   try {
