@@ -4,6 +4,7 @@ import type { State } from './app_state.ts'
 import type { Clock, Timer } from './clock.ts'
 import { adminApp } from './http/admin.ts'
 import { publicApp } from './http/probes.ts'
+import { boundedScrapes } from './http/scrape.ts'
 import type { ConfiguredLog } from './log_lines.ts'
 import type { Metrics } from './metrics.ts'
 import { hostPort } from './net/address.ts'
@@ -56,7 +57,7 @@ export async function openHttp({ settings, clock, log, metrics, state, quit }: H
   const probes = publicApp({
     startup: () => state.startup(),
     ready: () => state.ready(),
-    renderMetrics: () => metrics.render(),
+    renderMetrics: boundedScrapes(() => metrics.render(), clock),
     metricsContentType: metrics.contentType,
   })
   const admin = adminApp({

@@ -1,6 +1,7 @@
 // Bad input from clients, browsers and servers: a clear answer or a clean end, and the process lives on.
 import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
+import { connect } from 'node:net'
 import { value } from './kit/fixed-database.ts'
 import { scenario } from './kit/scenario.ts'
 import { besieged, exchange, hostile, kindsOf, MAX_CLIENTS } from './scenarios/hostile.ts'
@@ -41,4 +42,20 @@ scenario('of 5,000 clients that never finish their login about twice max_client_
   assert.ok(told.length >= MAX_CLIENTS, `${told.length} were told why`)
   assert.ok(most >= MAX_CLIENTS && most < 3 * MAX_CLIENTS, `${most} open files`)
   assert.equal(await value(await app.client(), 'SELECT 1'), 1)
+})
+
+scenario('HTTP clients that never finish their header are let go, also when they send more of it all the time', async (run) => {
+  const { app } = await besieged(run)
+  const ended = (trickles: boolean) =>
+    new Promise<void>((resolve) => {
+      const client = connect(app.pglease.httpPort, '127.0.0.1', () => client.write('GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Slow: '))
+      const more = trickles ? setInterval(() => client.write('x'), 100) : undefined
+      run.defer(() => clearInterval(more))
+      run.defer(() => client.destroy())
+      // reset, when a byte met the closed connection
+      client.on('error', () => {})
+      client.resume().on('close', () => resolve())
+    })
+  await Promise.all([ended(false), ended(true)])
+  assert.equal((await app.pglease.http('/livez')).status, 200)
 })
