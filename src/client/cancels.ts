@@ -8,12 +8,12 @@ import type { ReplicationSession } from './replication_session.ts'
 import type { Session } from './session.ts'
 
 /** Milliseconds; 0 = no limit. */
-export interface CancelSettings {
+interface CancelSettings {
   readonly server_connect_timeout: number
   readonly cancel_wait_timeout: number
 }
 
-export interface CancelsParts {
+interface CancelsParts {
   readonly network: Network
   readonly clock: Clock
   readonly settings: () => CancelSettings

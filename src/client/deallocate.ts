@@ -13,7 +13,7 @@ const TO_LOWER = 0x20
 const STATEMENT = /^\s*DEALLOCATE\s+(?:PREPARE\s+)?(?:"((?:[^"]|"")+)"|([a-z_\x80-\xff][a-z0-9_$\x80-\xff]*))\s*;?\s*$/i
 
 /** The name in `DEALLOCATE name`, as PostgreSQL reads it; undefined for any other text. In latin1, as names come. */
-export function deallocatedName(text: string): string | undefined {
+function deallocatedName(text: string): string | undefined {
   const found = STATEMENT.exec(text)
   if (found === null) return undefined
   if (found[1] !== undefined) return found[1].replaceAll('""', '"')

@@ -31,7 +31,7 @@ export interface Destination {
 }
 
 /** Who has left, for the log. */
-export interface Departed {
+interface Departed {
   readonly database: string
   readonly id: number
   readonly remoteAddress: string

@@ -12,7 +12,7 @@ import { errorResponse } from '../wire/reply.ts'
 import type { SessionMeter } from './session_meter.ts'
 import { detailBeside, failureReply, lostLinkFatal, recyclingNotice } from './session_replies.ts'
 
-export interface ReplicationSessionParts {
+interface ReplicationSessionParts {
   readonly id: number
   readonly database: string
   readonly transport: Transport
@@ -29,7 +29,7 @@ export interface ReplicationSessionParts {
   closed(reason: CloseReason): void
 }
 
-export type ReplicationState = 'waiting' | 'active' | 'closed'
+type ReplicationState = 'waiting' | 'active' | 'closed'
 
 const LINGER_MS = 2000
 /** What a client may send ahead of its welcome; PostgreSQL's drivers send nothing. */

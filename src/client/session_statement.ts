@@ -6,7 +6,7 @@ import type { Statement } from '../server/statements.ts'
  * What a message changes once the server has carried it out. nothing: only the client's own name on the server; own: a name that the
  * server knows as the client says it; learn: what the client knows.
  */
-export type Change = 'nothing' | 'use' | 'learn' | 'own' | 'unname' | 'hold' | 'nameAndHold' | 'evict' | 'describe' | 'refuse'
+type Change = 'nothing' | 'use' | 'learn' | 'own' | 'unname' | 'hold' | 'nameAndHold' | 'evict' | 'describe' | 'refuse'
 
 /** A message of a named statement that is not answered. */
 export interface Step {
@@ -51,7 +51,7 @@ export const stepBeside = (
 })
 
 /** By which description a client decodes rows, and encodes parameters; null: it was never given one. */
-export interface Knowledge {
+interface Knowledge {
   readonly columns: Preparation | null
   readonly parameters: Preparation | null
 }

@@ -14,9 +14,9 @@ export interface TimeoutSettings {
 }
 
 /** What is read of a session. */
-export type Timed = Pick<Session, 'state' | 'waitingSinceMs' | 'times' | 'link'>
+type Timed = Pick<Session, 'state' | 'waitingSinceMs' | 'times' | 'link'>
 
-export interface Expiry {
+interface Expiry {
   readonly code: ErrorCode
   readonly reason: CloseReason
 }
