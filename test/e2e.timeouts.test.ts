@@ -48,6 +48,19 @@ scenario('query_timeout ends a query that waits', async (run) => {
   })
 })
 
+scenario('a client that is ended within a row has nothing but the begin of that row', async (run) => {
+  const app = await fixedDatabase(run, { settings: { query_timeout: 1 } })
+  const client = await app.raw()
+  client.socket.pause()
+  client.send(query("SELECT repeat('x', 64000000)"))
+  assert.equal((await app.pglease.waitForLog('pooler_error')).code, 'query_timeout')
+  const received = client.rawBytes(64_000_000)
+  client.socket.resume()
+  const row = (await received).toString('latin1')
+  assert.match(row.slice(0, 200), /^T.*D.*x{50}/s)
+  assert.equal(row.slice(row.indexOf('x'.repeat(50))).replaceAll('x', ''), '')
+})
+
 scenario('idle_transaction_timeout ends a transaction that is left open, also a failed one', async (run) => {
   const options = { settings: { idle_transaction_timeout: 1, default_pool_size: 1 } }
   const app = await sameError(run, options, fatal('idle transaction timeout'), async (pooler) => {

@@ -1,193 +1,334 @@
-// The link that a session holds: it is brought to the session's parameters before the first request, and parted from the session at last.
+// The server's side of a session: how it comes by its link, what becomes of what the server says, and how they part.
 import { type CloseReason, PgleaseError } from '../errors.ts'
 import type { Link } from '../server/link.ts'
 import type { LinkUser } from '../server/link_user.ts'
-import { ASKED } from '../wire/asked.ts'
-import { STATUS_IDLE } from '../wire/codes.ts'
-import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
-import { prepareLink, takeOverSpelling } from './prepare_link.ts'
+import type { ReplyFields } from '../wire/reply.ts'
+import { type ClientPause, PAUSED_FOR } from './client_pause.ts'
+import { isReplaceable, unansweredBy } from './lost_link.ts'
+import { differingParameters, prepareLink, restoreWishes } from './prepare_link.ts'
 import type { Relay } from './relay.ts'
+import { type ChannelsHost, SessionChannels } from './session_channels.ts'
+import type { SessionTimes } from './session_meter.ts'
 import type { SessionParts } from './session_parts.ts'
+import { lostLinkFatal, lostLinkReplies, recyclingNotice } from './session_replies.ts'
+import type { SessionState } from './session_state.ts'
 
-/** What becomes of a session that has lost its link. */
-export interface Loss {
-  /** The session goes on with another link. */
-  readonly stays: boolean
-  /** So many of its requests get no other answer. */
-  readonly unanswered: number
+/** The session, as its link's side sees it. */
+interface Holder {
+  readonly parts: SessionParts
+  /** Session mode. */
+  readonly keepsLink: boolean
+  readonly state: SessionState
+  move(to: SessionState): void
+  /** Forwards what was kept of its requests. */
+  goOn(): void
+  /** Tells the client with FATAL and closes. */
+  fail(error: PgleaseError, reason: CloseReason): void
+  /** Closes. */
+  shut(reason: CloseReason): void
 }
 
-const NOTHING_DIFFERS: readonly number[] = []
-
-export class HeldLink {
+export class HeldLink implements LinkUser, ChannelsHost {
+  readonly parts: SessionParts
+  /** Statement mode. */
+  readonly refusesBlocks: boolean
+  /** Null until the session says LISTEN. */
+  channels: SessionChannels | null = null
+  /** Nobody reads any more; what was asked is still carried out. */
+  clientGone = false
   /** The link that is brought to the session's parameters. */
-  preparing: Link | null = null
+  #preparing: Link | null = null
   /** Once for a session. */
   #pinLogged = false
   /** One bit for each tracked parameter that has got the link's own value in this transaction. */
   #defaulted = 0
-  readonly #user: LinkUser
+  readonly #session: Holder
   readonly #relay: Relay
-  readonly #parts: SessionParts
+  readonly #pause: ClientPause
+  readonly #times: SessionTimes
 
-  constructor(user: LinkUser, relay: Relay, parts: SessionParts) {
-    this.#user = user
+  constructor(session: Holder, relay: Relay, pause: ClientPause, times: SessionTimes) {
+    this.parts = session.parts
+    this.refusesBlocks = session.parts.pool.settings.pool_mode === 'statement'
+    this.#session = session
     this.#relay = relay
-    this.#parts = parts
+    this.#pause = pause
+    this.#times = times
   }
 
   get link(): Link | null {
-    return this.#relay.link ?? this.preparing
+    return this.#relay.link ?? this.#preparing
+  }
+
+  /** Nothing runs: also with a link that it keeps between transactions (session mode, or a statement too long to be kept). */
+  get rests(): boolean {
+    const { state } = this.#session
+    return state === 'idle' || (state === 'active' && this.#relay.link !== null && this.#settled(this.#relay.link))
+  }
+
+  /** No transaction runs, and the client has all replies and reads them. */
+  get takesNotifications(): boolean {
+    const { state } = this.#session
+    return !this.#pause.forReplies && (state === 'waiting' || state === 'preparing' || this.rests)
   }
 
   /** Nothing that was begun on `link` is unfinished, on either side. */
-  settled(link: Link): boolean {
-    return link.ledger.settled && this.#relay.atMessageBoundary
+  #settled(link: Link): boolean {
+    return link.ledger.settled && this.#relay.atMessageBoundary && !link.midReply
   }
 
-  /** `link` has settled and stays with the session for its statements. Answers why it may not. */
-  pinned(link: Link): PgleaseError | undefined {
-    const { statements } = link
-    if (statements === null || statements.pinNoted) return undefined
-    statements.pinNoted = true
-    const { pool, log, database, id } = this.#parts
-    const { max_pinned_connections } = pool.settings
-    if (max_pinned_connections > 0 && pool.pinned > max_pinned_connections) return new PgleaseError('pin_refused')
-    if (this.#pinLogged) return undefined
-    this.#pinLogged = true
-    log.info('link_pinned', 'a statement that was prepared there keeps the server connection with its client', {
-      database,
-      client: id,
-      link: link.facts.id,
-    })
-    return undefined
-  }
+  // How the session comes by a link.
 
-  /** The link is the session's, which listens to `channels` (null: to nothing). Answers which of its parameters are to be brought to the session's first, by `prepare`. */
-  attach(link: Link, channels: ReadonlySet<string> | null): readonly number[] {
-    link.user = this.#user
+  /** The link is the session's: null while it is still brought to it. */
+  take(link: Link): Link | null {
+    const { parameters, id } = this.parts
+    const channels = this.channels?.names ?? null
+    link.user = this
     link.ledger.listener = this.#relay.unnamed
     this.#relay.unnamed.attach(link)
     this.#relay.named?.attach(link.statements, link.ledger)
     link.channels?.begin(channels)
     this.#relay.listens = channels !== null
-    if (channels === null) link.sender = this.#parts.id
-    const { parameters } = this.#parts
-    return link.parameters.key === parameters.key ? NOTHING_DIFFERS : parameters.differing(link.parameters)
+    this.#times.began()
+    // a session that listens can tell its own notifications from those of the session that had the link before
+    const hearsOut = channels !== null && link.sender !== id
+    if (channels === null) link.sender = id
+    const differing = differingParameters(link, parameters)
+    if (differing.length === 0 && !hearsOut) {
+      this.#session.move('active')
+      return link
+    }
+    this.#session.move('preparing')
+    this.#preparing = link
+    if (hearsOut) this.channels?.hearOut(() => this.#heardOut(link, differing))
+    else this.#prepare(link, differing)
+    return null
   }
 
-  /** A session that listens can tell its own notifications from those of the session that had the link before. */
-  isOther(link: Link): boolean {
-    return this.#relay.listens && link.sender !== this.#parts.id
+  /** All that the session before has sent on `link` was heard. */
+  #heardOut(link: Link, differing: readonly number[]): void {
+    if (this.#preparing !== link) return
+    link.sender = this.parts.id
+    if (differing.length > 0) this.#prepare(link, differing)
+    else this.#prepared(link)
   }
 
-  /** As `prepare`, when `hearOut` has called back. */
-  prepareOther(link: Link, differing: readonly number[], hearOut: (done: () => void) => void, done: (error?: ReplyFields) => void): void {
-    this.preparing = link
-    hearOut(() => {
-      if (this.preparing !== link) return
-      link.sender = this.#parts.id
-      if (differing.length > 0) return this.prepare(link, differing, done)
-      this.preparing = null
-      this.#relay.link = link
-      done()
-    })
-  }
-
-  /** `done` gets the server's error, if any: the link is given back then. Else the link is ready. */
-  prepare(link: Link, differing: readonly number[], done: (error: ReplyFields | undefined) => void): void {
-    this.preparing = link
-    const { parameters, transport, pool } = this.#parts
-    prepareLink(link, parameters, differing, (error) => {
-      this.preparing = null
+  #prepare(link: Link, differing: readonly number[]): void {
+    prepareLink(link, this.parts, differing, (error) => {
       if (error !== undefined) {
-        this.detach(link)
-        pool.release(link)
-        return done(error)
+        this.#detach(link)
+        this.parts.pool.release(link)
+        return this.fail(new PgleaseError('bad_parameter', `${error.message} (SQLSTATE ${error.sqlstate})`), 'parameters_failed')
       }
-      takeOverSpelling(link, parameters, differing, (name, value) => transport.write(parameterStatus(name, value)))
       // the SET was a Query, which ended what the server held
       this.#relay.unnamed.attach(link)
-      this.#relay.link = link
-      done(undefined)
+      this.#prepared(link)
     })
   }
 
-  /** The server reported a parameter of the session. */
+  #prepared(link: Link): void {
+    this.#preparing = null
+    this.#relay.link = link
+    this.#session.move('active')
+    this.#session.goOn()
+    if (this.#session.state === 'active' && !this.rests) this.#times.began()
+    this.releaseUnused()
+  }
+
+  /** What the link was taken for was cancelled before it was asked, and the client reads. */
+  releaseUnused(): void {
+    const { link, unnamed } = this.#relay
+    const stays = this.#session.keepsLink || this.#pause.forReplies || unnamed.pinned || link?.statements?.pinned === true
+    if (link !== null && this.#session.state === 'active' && this.rests && !stays) this.#release(link)
+  }
+
+  // What comes from the server (LinkUser).
+
+  forward(buffer: Buffer, start: number, end: number): boolean {
+    this.parts.meter.sent(end - start)
+    if (this.clientGone) return true
+    if (this.parts.transport.write(start === 0 && end === buffer.length ? buffer : buffer.subarray(start, end))) return true
+    // a client that does not read its replies gets no more of them by sending more requests
+    this.#pause.add(PAUSED_FOR.replies)
+    return false
+  }
+
+  answered(): void {
+    const { link } = this.#relay
+    if (link === null) return
+    const { ledger } = link
+    const session = this.#session
+    this.#times.progressed(ledger)
+    if (session.state === 'ending') {
+      if (ledger.owed === 0 || ledger.copyIn) session.shut('client_terminated')
+      return
+    }
+    const settled = this.#settled(link)
+    if (settled && this.#restores(link)) return
+    if (settled && session.keepsLink) this.#keep(link)
+    else if (settled && link.statements?.pinned) {
+      if (!this.#mayPin(link)) return this.fail(new PgleaseError('pin_refused'), 'pin_refused')
+      if (this.parts.pool.mustRecycle(link) && this.recycle()) return
+    } else if (settled && !this.#relay.unnamed.pinned) {
+      // a ReadyForQuery that may yet come is this client's, and the error that waits nobody's
+      if (ledger.unclean) return link.cleanse()
+      this.#release(link)
+    }
+    if (this.#relay.holding && (this.#relay.link === null || ledger.owed === 0 || ledger.copyIn)) session.goOn()
+  }
+
+  settle(): void {
+    const { link } = this.#relay
+    if (link === null) return
+    const session = this.#session
+    const { listening } = this.parts.pool
+    // who says Terminate listens no more
+    if (session.state !== 'active' || listening === undefined) return link.endSettling()
+    session.move('settling')
+    this.channels ??= new SessionChannels(this, listening)
+    const { channels } = this
+    channels.settle(link, () => {
+      if (session.state !== 'settling') return
+      this.#relay.listens = channels.names !== null
+      channels.deliver()
+      session.move('active')
+      link.endSettling()
+    })
+  }
+
+  senderOf(processId: number): number {
+    return this.parts.pool.senderOf(processId)
+  }
+
   parameterChanged(name: string, value: string): void {
-    const { parameters } = this.#parts
+    const { parameters } = this.parts
     parameters.set(name, value)
     const bit = 1 << Math.max(0, parameters.names.index(name))
     if (this.link?.facts.welcome.get(name) === value) this.#defaulted |= bit
     else this.#defaulted &= ~bit
   }
 
+  linkDrained(): void {
+    this.#pause.remove(PAUSED_FOR.link)
+  }
+
+  blockBegan(): void {
+    this.fail(new PgleaseError('transaction_block_refused'), 'transaction_block')
+  }
+
+  recycle(): boolean {
+    // what a client is in the middle of sending or reading is not cut off; requests that were held never began
+    const sends = this.#relay.pendingBytes > 0 && !this.#relay.holding
+    if (this.#session.state !== 'active' || !this.rests || sends || this.#pause.forReplies) return false
+    if (this.link?.facts.fit?.serverUnfit === true) this.fail(new PgleaseError('session_host_unfit'), 'host_unfit')
+    else {
+      this.parts.transport.write(recyclingNotice())
+      this.fail(new PgleaseError('session_recycled'), 'session_recycled')
+    }
+    return true
+  }
+
+  linkLost(fatal: ReplyFields | undefined): void {
+    const link = this.link as Link
+    const { keepsLink, state } = this.#session
+    const wasPreparing = this.#preparing !== null
+    // what a client prepared there is gone with the link, and cannot be prepared elsewhere
+    const keeps = keepsLink || link.statements?.pinned === true
+    const stays = (!keeps || wasPreparing) && this.#relay.atMessageBoundary && isReplaceable(link)
+    let unanswered = wasPreparing ? 0 : unansweredBy(link)
+    this.#preparing = null
+    this.#relay.unlink()
+    // who sent more before it could know meant all of it: of a transaction none may be left to run by itself
+    if (stays && unanswered > 0) while (this.#relay.takeBack()) unanswered++
+    this.#pause.remove(PAUSED_FOR.link)
+    this.parts.meter.clientError('server_lost')
+    if (!stays || state === 'ending' || state === 'settling') {
+      // within a reply it would be taken for the rest of a row
+      if (!link.midReply) this.parts.transport.write(lostLinkFatal(fatal))
+      if (state === 'ending') return this.#session.shut('client_terminated')
+      return this.#session.shut(keeps ? 'server_lost_in_session' : 'server_lost_in_transaction')
+    }
+    if (unanswered > 0) this.parts.transport.write(lostLinkReplies(fatal, unanswered))
+    this.#times.answered(true)
+    this.#session.move('idle')
+    this.deliver()
+    this.#session.goOn()
+  }
+
+  // How they part.
+
   /**
    * `link` has settled. When its client has reset parameters, they get the values of its startup packet, as PostgreSQL does it, not those
-   * that the link began with. True: the server is asked, and `LinkUser.answered` follows.
+   * that the link began with. True: the server is asked, and `answered` follows.
    */
-  restores(link: Link): boolean {
+  #restores(link: Link): boolean {
     const defaulted = this.#defaulted
     this.#defaulted = 0
     if (!link.wasReset) return false
     link.wasReset = false
     link.forgetSession()
-    const { parameters, wanted, transport } = this.#parts
-    const tell = (name: string, value: string) => transport.write(parameterStatus(name, value))
-    for (const [name, value] of wanted) {
-      const index = parameters.names.index(name)
-      if ((defaulted & (1 << index)) === 0 || parameters.values[index] === value) continue
-      parameters.set(name, value)
-      tell(parameters.names.names[index] as string, value)
-    }
-    const differing = parameters.differing(link.parameters)
+    restoreWishes(this.parts, defaulted)
+    const differing = this.parts.parameters.differing(link.parameters)
     if (differing.length === 0) return false
-    const done = (error?: ReplyFields) => {
-      if (error === undefined) takeOverSpelling(link, parameters, differing, tell)
-      this.#user.answered()
-    }
-    prepareLink(link, parameters, differing, done, 'ask')
+    prepareLink(link, this.parts, differing, () => this.answered(), 'ask')
     return true
   }
 
-  detach(link: Link): void {
+  /** Session mode: the link has settled, and stays. */
+  #keep(link: Link): void {
+    // a query of pglease's own has ended what the server held
+    if (link.unnamedOwner === null) this.#relay.unnamed.attach(link)
+    if (this.parts.pool.mustRecycle(link)) this.recycle()
+  }
+
+  /** `link` has settled, and stays with the session for its statements: the first is logged. False: `max_pinned_connections` do already. */
+  #mayPin({ statements, facts }: Link): boolean {
+    if (statements === null || statements.pinNoted) return true
+    statements.pinNoted = true
+    const { pool, log, database, id } = this.parts
+    const { max_pinned_connections } = pool.settings
+    if (max_pinned_connections > 0 && pool.pinned > max_pinned_connections) return false
+    const message = 'a statement that was prepared there keeps the server connection with its client'
+    if (!this.#pinLogged) log.info('link_pinned', message, { database, client: id, link: facts.id })
+    this.#pinLogged = true
+    return true
+  }
+
+  #release(link: Link): void {
+    this.#detach(link)
+    this.#pause.remove(PAUSED_FOR.link)
+    this.#session.move('idle')
+    this.parts.pool.release(link, this.#times.answeredMs)
+    if (this.parts.leaving()) this.fail(new PgleaseError('shutting_down'), 'idle_at_shutdown')
+  }
+
+  /** The session is over, for `reason`: the link serves others, or ends when it is in the middle of something. */
+  giveUp(link: Link, reason: CloseReason): void {
+    const { pool, cancel } = this.parts
+    const settled = this.#settled(link) && !link.ledger.unclean
+    const running = !link.ledger.quiet && !link.asksItself
+    this.#detach(link)
+    if (settled) return pool.release(link)
+    if (running) cancel(link)
+    pool.discard(link, reason === 'transaction_block' ? reason : 'client_gone_with_query')
+  }
+
+  #detach(link: Link): void {
     link.user = null
     link.ledger.listener = null
     link.resume()
+    this.#preparing = null
     this.#relay.link = null
     this.#relay.unnamed.detach()
     this.#relay.named?.detach()
   }
 
-  /** The link is dead. `keeps`: the session cannot go on without it (session mode, or its statements were prepared there only). */
-  lost(link: Link, keeps: boolean, partialReply: boolean): Loss {
-    const { ledger } = link
-    const wasPreparing = this.preparing !== null
-    const stays =
-      (!keeps || wasPreparing) &&
-      ledger.status === STATUS_IDLE &&
-      !partialReply &&
-      !ledger.copyIn &&
-      !ledger.batchOpen &&
-      !ledger.skipping &&
-      this.#relay.atMessageBoundary
-    this.preparing = null
-    this.#relay.unlink()
-    // the one in front of a DEALLOCATE
-    const ownQueries = ledger.head === ASKED.inventedQuery && !link.questioning ? 1 : 0
-    // what was asked for while the link was prepared or cleansed was never sent: it goes to the next link
-    return { stays, unanswered: wasPreparing || link.asksItself ? 0 : ledger.owed - ownQueries }
+  /** Sends the notifications that wait, if the client takes them now. */
+  deliver(): void {
+    if (this.takesNotifications) this.channels?.deliver()
   }
 
-  /** The session is over, for `reason`: the link serves others, or ends when it is in the middle of something. */
-  giveUp(link: Link, reason: CloseReason): void {
-    const { pool, cancel } = this.#parts
-    const settled = this.settled(link) && !link.ledger.unclean && this.preparing === null
-    const running = !link.ledger.quiet && !link.asksItself
-    this.detach(link)
-    this.preparing = null
-    if (settled) return pool.release(link)
-    if (running) cancel(link)
-    pool.discard(link, reason === 'transaction_block' ? reason : 'client_gone_with_query')
+  fail(error: PgleaseError, reason: CloseReason): void {
+    this.#session.fail(error, reason)
   }
 }

@@ -1,35 +1,37 @@
 // Brings a link to a session's parameters before the session's first request on it.
 import type { Link } from '../server/link.ts'
 import type { Parameters } from '../wire/parameters.ts'
-import type { ReplyFields } from '../wire/reply.ts'
+import { parameterStatus, type ReplyFields } from '../wire/reply.ts'
+import type { SessionParts } from './session_parts.ts'
 
 const QUERY_CANCELED = '57014'
+const NOTHING: readonly number[] = []
+
+/** Which parameters of `link` are to be set. */
+export const differingParameters = (link: Link, parameters: Parameters): readonly number[] =>
+  link.parameters.key === parameters.key ? NOTHING : parameters.differing(link.parameters)
 
 /** Sets the parameters `differing` on `link`: `ask` when it has its user already. `done` gets the server's error, if any; never called if the link dies. */
 export function prepareLink(
   link: Link,
-  parameters: Parameters,
+  parts: SessionParts,
   differing: readonly number[],
   done: (error: ReplyFields | undefined) => void,
   how: 'run' | 'ask' = 'run',
 ): void {
-  link[how](parameters.setStatement(differing), (error) => {
+  link[how](parts.parameters.setStatement(differing), (error) => {
     // the client's cancel request meant its own query, which has not been asked yet
-    if (error?.sqlstate === QUERY_CANCELED) prepareLink(link, parameters, differing, done, how)
-    else done(error)
+    if (error?.sqlstate === QUERY_CANCELED) return prepareLink(link, parts, differing, done, how)
+    if (error === undefined) takeOverSpelling(link, parts, differing)
+    done(error)
   })
 }
 
 /**
  * What the server does not report is known from what was set; what it reports is in its own spelling, which the session takes over
- * and its client is told through `tell`.
+ * and its client is told.
  */
-export function takeOverSpelling(
-  link: Link,
-  parameters: Parameters,
-  differing: readonly number[],
-  tell: (name: string, value: string) => void,
-): void {
+function takeOverSpelling(link: Link, { parameters, transport }: SessionParts, differing: readonly number[]): void {
   for (const index of differing) {
     const name = parameters.names.names[index] as string
     const value = parameters.values[index]
@@ -38,7 +40,17 @@ export function takeOverSpelling(
     else if (told === undefined) link.parameters.set(name, value)
     else if (told !== value) {
       parameters.set(name, told)
-      tell(name, told)
+      transport.write(parameterStatus(name, told))
     }
+  }
+}
+
+/** The parameters of the bits `defaulted`, as far as the startup packet had them, get its values back; the client is told. */
+export function restoreWishes({ parameters, wanted, transport }: SessionParts, defaulted: number): void {
+  for (const [name, value] of wanted) {
+    const index = parameters.names.index(name)
+    if ((defaulted & (1 << index)) === 0 || parameters.values[index] === value) continue
+    parameters.set(name, value)
+    transport.write(parameterStatus(parameters.names.names[index] as string, value))
   }
 }

@@ -1,6 +1,8 @@
 // What is counted and timed of a session: bytes, waits, and how long its requests and transactions took.
 import type { Clock } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
+import { STATUS_IDLE } from '../wire/codes.ts'
+import type { Ledger } from '../wire/ledger.ts'
 
 /** What the data path counts; plain numbers underneath. */
 export interface SessionMeter {
@@ -58,9 +60,10 @@ export class SessionTimes {
     if (this.transactionSinceMs === 0) this.transactionSinceMs = this.#transactionMs
   }
 
-  /** A pipelined transaction is over, and the next one runs already. */
-  nextTransaction(): void {
-    this.transactionSinceMs = this.#clock.monotonicMs()
+  /** The server has answered something: all that was requested, or a pipelined transaction behind which the next one runs already. */
+  progressed({ owed, atBoundary, status }: Ledger): void {
+    if (owed === 0 && atBoundary) this.answered(status === STATUS_IDLE)
+    else if (status === STATUS_IDLE) this.transactionSinceMs = this.#clock.monotonicMs()
   }
 
   /** All that was requested is answered. */

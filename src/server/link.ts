@@ -168,7 +168,7 @@ export class Link implements TransportHandler {
     this.#replies.own.drop()
     this.#transport.write(terminate())
     this.#transport.end(LINGER_MS)
-    user?.linkLost(undefined, this.midReply)
+    user?.linkLost(undefined)
   }
 
   data(chunk: Buffer): void {
@@ -301,6 +301,6 @@ export class Link implements TransportHandler {
     this.ledger.listener = null
     this.#replies.own.drop()
     this.owner?.linkDying(this)
-    user?.linkLost(this.#replies.fatal, this.midReply)
+    user?.linkLost(this.#replies.fatal)
   }
 }

@@ -24,5 +24,5 @@ export interface LinkUser {
   /** The server reported a parameter; the message itself is forwarded. */
   parameterChanged(name: string, value: string): void
   /** The link is dead. `fatal` is the server's last word, if it had one. */
-  linkLost(fatal: ReplyFields | undefined, partialReply: boolean): void
+  linkLost(fatal: ReplyFields | undefined): void
 }

@@ -4,19 +4,14 @@ import { test } from 'node:test'
 import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import { query } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
-
-const PREPARED = Buffer.concat([wireMessage('C', 'PREPARE\0'), reply('Z')])
+import { answered, type Conversation, reply } from '../kit/session-world.ts'
 
 /** A client that has prepared on link 0, before a credential that lasts 10 s more. */
-async function pinned(settings: Partial<PoolSettings> = {}): Promise<{ world: SessionWorld; client: TestClient }> {
-  const world = await SessionWorld.ready({ pool_size: 2, ...settings }, 10)
-  const client = world.client()
-  client.send(query('PREPARE p AS SELECT 1'))
-  world.answer(0, PREPARED)
-  world.source.left = 10_000
-  client.transport.take()
-  return { world, client }
+async function pinned(settings: Partial<PoolSettings> = {}): Promise<Conversation> {
+  const conversation = await answered(query('PREPARE p AS SELECT 1'), reply('C=PREPARE Z'), { pool_size: 2, ...settings }, 10)
+  conversation.world.source.left = 10_000
+  conversation.client.transport.take()
+  return conversation
 }
 
 test('its link stays with it, once told, and is cleaned for the next', async () => {
@@ -71,7 +66,7 @@ test('beyond max_pinned_connections the one that comes last is ended', async () 
   const second = world.client()
   second.send(query('PREPARE q AS SELECT 1'))
   await world.settle()
-  world.answer(1, PREPARED)
+  world.answer(1, reply('C=PREPARE Z'))
   assert.deepEqual([client.closed, second.closed, second.transport.letters()], [undefined, 'pin_refused', 'CZE'])
   assert.equal(world.pool.pinned, 1, 'what is cleaned is kept by nobody')
 })

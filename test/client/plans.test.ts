@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { NamedServer, type Schema } from '../kit/named-server.ts'
 import { bind, closeStatement, describePortal, describeStatement, execute, int16, int32, parse, query, sync } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { reply, SessionWorld, silent, type TestClient } from '../kit/session-world.ts'
 
 const CLIENTS = 3
 const LINKS = 2
@@ -172,8 +172,7 @@ for (const most of [1, 100]) {
 }
 
 test('a Bind that waits while a COPY that failed has lost the link does not wait for ever', async () => {
-  const world = await SessionWorld.ready({ pool_size: 1 }, 10)
-  const client = world.client()
+  const { world, client } = await silent({ pool_size: 1 }, 10)
   client.send(parse('s', 'text'), describeStatement('s'), sync())
   world.answer(0, reply('1 t T Z'))
   // the link holds it by no description that is known
@@ -195,8 +194,7 @@ test('a description longer than what is looked into of other messages is waited 
     wireMessage('T', Buffer.concat([int16(1600), ...Array.from({ length: 1600 }, (_, index) => column(index))])),
     reply('Z'),
   ])
-  const world = await SessionWorld.ready({}, 10)
-  const client = world.client()
+  const { world, client } = await silent({}, 10)
   client.send(parse('s', 'text'), describeStatement('s'), sync())
   for (let at = 0; at < answer.length; at += 50_000) world.backend().link.data(Buffer.from(answer.subarray(at, at + 50_000)))
   assert.deepEqual(client.transport.take(), answer)

@@ -1,21 +1,17 @@
 // What session and statement mode change for a client: how long it keeps its link, what passes, and how it ends.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { PoolSettings } from '../../src/pool/pool_parts.ts'
 import { bind, describeStatement, execute, flush, parse, query, sync, terminate } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
-import { reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
-
-type Settings = NonNullable<Parameters<typeof SessionWorld.ready>[0]>
+import { answered, type Conversation, reply, silent } from '../kit/session-world.ts'
 
 /** A client that holds link 0 with a first query answered, in a world of `settings`. */
-async function served(settings: Settings = { pool_mode: 'session' }): Promise<{ world: SessionWorld; client: TestClient }> {
-  const world = await SessionWorld.ready(settings)
-  const client = world.client()
-  client.send(query('SET search_path = a'))
-  world.answer(0, reply('C Z'))
-  client.transport.take()
-  world.backend().transport.take()
-  return { world, client }
+async function served(settings: Partial<PoolSettings> = { pool_mode: 'session' }): Promise<Conversation> {
+  const conversation = await answered(query('SET search_path = a'), reply('C Z'), settings)
+  conversation.client.transport.take()
+  conversation.world.backend().transport.take()
+  return conversation
 }
 
 test('session mode: the link stays until the client leaves, and is reset before the next client has it', async () => {
@@ -51,7 +47,7 @@ test('session mode: a reset that fails closes the link, as a client does that le
 })
 
 test('session mode: an empty server_reset_query hands the link on as it is; in other modes it runs only with server_reset_query_always', async () => {
-  const cases: [Settings, boolean][] = [
+  const cases: [Partial<PoolSettings>, boolean][] = [
     [{ pool_mode: 'session', server_reset_query: '' }, false],
     [{ pool_mode: 'session', server_reset_query: 'RESET ALL' }, true],
     [{ pool_mode: 'transaction' }, false],
@@ -59,8 +55,7 @@ test('session mode: an empty server_reset_query hands the link on as it is; in o
     [{ pool_mode: 'statement', server_reset_query_always: true }, true],
   ]
   for (const [settings, resets] of cases) {
-    const world = await SessionWorld.ready(settings)
-    const client = world.client()
+    const { world, client } = await silent(settings)
     client.send(query('SELECT 1'))
     world.backend().transport.take()
     world.answer(0, reply('C Z'))
@@ -95,10 +90,9 @@ test('session mode: named statements pass as they are', async () => {
   assert.equal(client.transport.letters(), '1tn2CZ')
   client.send(bind('', 's1', ['y']), execute(), sync())
   assert.equal(world.backend().transport.letters(), 'BES')
-  const other = await SessionWorld.ready({ pool_mode: 'statement' })
-  const refused = other.client()
-  refused.send(parse('s1', 'SELECT 1'), sync())
-  assert.equal(refused.closed, 'client_protocol_violation')
+  const refused = await silent({ pool_mode: 'statement' })
+  refused.client.send(parse('s1', 'SELECT 1'), sync())
+  assert.equal(refused.client.closed, 'client_protocol_violation')
 })
 
 test('session mode: a notification reaches the client at any time', async () => {
@@ -144,10 +138,7 @@ test('session mode: an unnamed statement outlives a question of pglease on its l
 })
 
 test('statement mode: the link goes back after each statement, and a transaction block ends client and link', async () => {
-  const world = await SessionWorld.ready({ pool_mode: 'statement' })
-  const client = world.client()
-  client.send(query('BEGIN; SELECT 1; COMMIT'))
-  world.answer(0, reply('C C C Z'))
+  const { world, client } = await answered(query('BEGIN; SELECT 1; COMMIT'), reply('C C C Z'), { pool_mode: 'statement' })
   assert.deepEqual([client.session.state, client.transport.letters()], ['idle', 'CCCZ'])
   client.send(query('BEGIN'), query('SELECT 1'))
   world.answer(0, reply('C ZT C ZT'))

@@ -4,11 +4,10 @@ import { test } from 'node:test'
 import { parameterStatus } from '../../src/wire/reply.ts'
 import { query } from '../kit/raw-messages.ts'
 import { wireMessage } from '../kit/scripted-server.ts'
-import { reply, SessionWorld } from '../kit/session-world.ts'
+import { reply, SessionWorld, silent } from '../kit/session-world.ts'
 
 test('a parameter is told to the client in the spelling of the server; one that is refused ends it', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   client.session.parts.parameters.set('TimeZone', 'utc-ish')
   client.send(query('SELECT 1'))
   world.answer(0, parameterStatus('TimeZone', 'UTC-ish'), reply('C Z'))
@@ -26,8 +25,7 @@ test('a parameter is told to the client in the spelling of the server; one that 
 })
 
 test('a cancel request that hits our own SET does not end the client', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   client.session.parts.parameters.set('TimeZone', 'CET')
   client.send(query('SELECT 1'))
   world.answer(0, reply('E Z', '57014'))

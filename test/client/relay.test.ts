@@ -2,15 +2,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { bind, copyData, copyDone, describePortal, execute, flush, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld } from '../kit/session-world.ts'
+import { asked, reply, silent, two } from '../kit/session-world.ts'
 import { arrivals, offsetCopy } from '../kit/splits.ts'
 
 test('messages arrive at the server as they were sent, however they are cut', async () => {
   const parts = [parse('', 'SELECT $1'), bind('', '', ['x']), execute(), sync(), query('COPY t FROM STDIN'), copyData('1\n'), copyDone()]
   const bytes = Buffer.concat(parts)
   for (const chunks of arrivals(bytes)) {
-    const world = await SessionWorld.ready()
-    const client = world.client()
+    const { world, client } = await silent()
     for (const chunk of chunks) client.session.data(chunk)
     const { transport, link } = world.backend()
     assert.deepEqual(transport.take(), bytes)
@@ -22,8 +21,7 @@ test('messages arrive at the server as they were sent, however they are cut', as
 })
 
 test('what came in one chunk goes out in one write, the chunk itself', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   const { transport } = world.backend()
   client.send(parse('', 'SELECT 1'), bind('', ''), execute(), sync())
   assert.equal(transport.writes.length, 1)
@@ -37,8 +35,7 @@ test('what came in one chunk goes out in one write, the chunk itself', async () 
 })
 
 test('a message of which only the begin came holds no link, until 64 KB are there', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   const message = query('x'.repeat(200_000))
   client.session.data(message.subarray(0, 60_000))
   assert.equal(client.session.state, 'idle')
@@ -55,8 +52,7 @@ test('a message of which only the begin came holds no link, until 64 KB are ther
 })
 
 test('what is sent while there is no link is kept to the mark, then the client is not read', async () => {
-  const world = await SessionWorld.ready()
-  const [first, second] = [world.client(), world.client()]
+  const { world, client: first, other: second } = await two()
   first.send(query('BEGIN'))
   world.answer(0, reply('C ZT'))
   const message = query('x'.repeat(10_000))
@@ -72,8 +68,7 @@ test('what is sent while there is no link is kept to the mark, then the client i
 })
 
 test('stray COPY messages and Flush need no link, and do not spoil what follows', async () => {
-  const world = await SessionWorld.ready()
-  const [client, other] = [world.client(), world.client()]
+  const { world, client, other } = await two()
   const stray = copyData('z'.repeat(100_000))
   client.send(copyData('1'), copyDone(), flush(), stray.subarray(0, 70_000))
   assert.equal(client.session.state, 'idle')
@@ -102,9 +97,7 @@ test('a client is refused for a type that there is not, at its first bytes, and 
     [Buffer.from([0x51, 0, 0, 0, 3]), /cannot be 3 bytes/],
     [Buffer.from([0x51, 0xff, 0xff, 0xff, 0xff]), /message too large/],
   ] as const) {
-    const world = await SessionWorld.ready()
-    const client = world.client()
-    client.send(query('SELECT 1'), bytes)
+    const { world, client } = await asked(query('SELECT 1'), bytes)
     assert.equal(world.backend().transport.letters(), 'QX', 'what came before was asked')
     assert.match(String(client.transport.lines()), text)
     assert.equal(client.closed, 'client_protocol_violation')
@@ -112,17 +105,13 @@ test('a client is refused for a type that there is not, at its first bytes, and 
 })
 
 test('named statements are refused with the reason', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.send(parse('name', 'SELECT 1'), sync())
+  const { world, client } = await asked(parse('name', 'SELECT 1'), sync())
   assert.match(String(client.transport.lines()), /FATAL.*0A000.*named prepared statements/)
   assert.equal(world.pool.lists.count('idle'), 1)
 })
 
 test('a pipeline gives way at the next boundary when somebody waits', async () => {
-  const world = await SessionWorld.ready()
-  const [busy, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client: busy, other, transport } = await two()
   busy.send(query('1'))
   other.send(query('other'))
   busy.send(query('2'), parse('', '3'), sync())
@@ -139,9 +128,7 @@ test('a pipeline gives way at the next boundary when somebody waits', async () =
 })
 
 test('a pipeline that is in a transaction goes on after each ReadyForQuery', async () => {
-  const world = await SessionWorld.ready()
-  const [busy, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client: busy, other, transport } = await two()
   busy.send(query('BEGIN'))
   other.send(query('other'))
   busy.send(query('2'), query('COMMIT'))
@@ -155,9 +142,7 @@ test('a pipeline that is in a transaction goes on after each ReadyForQuery', asy
 test('the end of a COPY passes though somebody waits', async () => {
   const batch = [parse('', 'COPY t FROM STDIN'), bind('', ''), describePortal(''), execute(), sync()]
   for (const ahead of [true, false]) {
-    const world = await SessionWorld.ready()
-    const [busy, other] = [world.client(), world.client()]
-    const { transport } = world.backend()
+    const { world, client: busy, other, transport } = await two()
     busy.send(...batch)
     other.send(query('other'))
     transport.take()
@@ -172,9 +157,7 @@ test('the end of a COPY passes though somebody waits', async () => {
 })
 
 test('a COPY that fails within a long CopyData gives its link back when the message is over', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.send(query('COPY t FROM STDIN'))
+  const { world, client } = await asked(query('COPY t FROM STDIN'))
   world.answer(0, reply('G'))
   const data = copyData('z'.repeat(100_000))
   client.session.data(data.subarray(0, 50_000))

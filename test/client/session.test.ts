@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { PgleaseError } from '../../src/errors.ts'
+import { noticeResponse } from '../../src/wire/reply.ts'
 import { flush, message, parse, query, sync } from '../kit/raw-messages.ts'
-import { asked, reply, SessionWorld } from '../kit/session-world.ts'
+import { answered, asked, reply, SessionWorld } from '../kit/session-world.ts'
 
 const terminate = message('X')
 
@@ -147,6 +148,24 @@ test('a login that fails for good refuses those who wait', async () => {
   assert.equal(client.closed, 'login_failed')
 })
 
+test('each wait for a link is told once: a refusal without a wait is none', async () => {
+  const { world } = await asked(query('SELECT 1'))
+  const client = world.client()
+  client.send(query('SELECT 2'))
+  world.clock.advance(500)
+  world.answer(0, reply('C Z'))
+  world.answer(0, reply('C Z'))
+  assert.deepEqual(client.waits, [500])
+  world.loginFailure = new PgleaseError('database_missing', 'app')
+  world.backend().transport.lost()
+  world.client().send(query('SELECT 1'))
+  await world.settle()
+  world.clock.advance(1_000)
+  client.send(query('SELECT 3'))
+  assert.equal(client.closed, 'login_failed')
+  assert.deepEqual(client.waits, [500])
+})
+
 test('when pglease ends, a session ends with its transaction', async () => {
   const { world, client } = await asked(query('BEGIN'))
   world.answer(0, reply('C ZT'))
@@ -170,4 +189,13 @@ test('what pglease itself tells a client is logged, unless log_pooler_errors is 
     assert.equal(client.closed, 'client_protocol_violation')
     assert.deepEqual(client.logged, logErrors ? ['pooler_error'] : [])
   }
+})
+
+test('a link within a message is not at rest, and no other session gets the end of what one got the begin of', async () => {
+  const notice = noticeResponse({ severity: 'NOTICE', sqlstate: '00000', message: 'late' })
+  const { world, client } = await answered(query('SELECT 1'), reply('C Z'), { pool_mode: 'session' })
+  world.answer(0, notice.subarray(0, 10))
+  assert.deepEqual([client.session.endIfIdle(), world.backend().link.recycle()], [false, false])
+  client.transport.lost()
+  assert.equal(world.pool.lists.count('closing'), 1)
 })

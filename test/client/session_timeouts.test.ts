@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { Registry } from '../../src/client/registry.ts'
 import { expiryOf, lookEveryMs, SessionTimeouts, type TimeoutSettings } from '../../src/client/session_timeouts.ts'
 import { parse, query, sync } from '../kit/raw-messages.ts'
-import { asked, reply, SessionWorld, type TestClient } from '../kit/session-world.ts'
+import { answered, asked, reply, SessionWorld, silent, type TestClient } from '../kit/session-world.ts'
 
 const OFF: TimeoutSettings = { query_timeout: 0, transaction_timeout: 0, idle_transaction_timeout: 0, client_idle_timeout: 0 }
 
@@ -52,8 +52,7 @@ test('a session that rests in its transaction, failed or not, has exceeded idle_
 })
 
 test('a session that rests outside a transaction has exceeded client_idle_timeout, counted from its last answer', async () => {
-  const world = await SessionWorld.ready()
-  const fresh = world.client()
+  const { world, client: fresh } = await silent()
   world.clock.advance(1_001)
   assert.equal(code(fresh, world, ALL), 'client_idle_timeout')
   fresh.send(query('SELECT 1'))
@@ -86,10 +85,7 @@ test('pipelined transactions are timed one by one', async () => {
 })
 
 test('in session mode each transaction on the kept link is timed, and each part of a request', async () => {
-  const world = await SessionWorld.ready({ pool_mode: 'session' })
-  const client = world.client()
-  client.send(query('SELECT 1'))
-  world.answer(0, reply('C Z'))
+  const { world, client } = await answered(query('SELECT 1'), reply('C Z'), { pool_mode: 'session' })
   world.clock.advance(5_000)
   client.send(parse('', 'SELECT 1'))
   world.clock.advance(900)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld } from '../kit/session-world.ts'
+import { reply, SessionWorld, two } from '../kit/session-world.ts'
 import { direct, type Play, plays, SharedLinks } from '../kit/shared-links.ts'
 import { StatementServer } from '../kit/statement-server.ts'
 
@@ -96,9 +96,7 @@ test('property: no session ever gets a row of another one’s statement, and non
 })
 
 test('a pipeline of many statements keeps the last that succeeded', async () => {
-  const world = await SessionWorld.ready()
-  const [client, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client, other, transport } = await two()
   const texts = Array.from({ length: 100 }, (_, index) => `SELECT ${index} /* ${'x'.repeat(index * 50)} */`)
   client.send(...texts.map((text) => parse('', text)), execute('missing'), parse('', 'skipped'), sync())
   world.answer(0, ...texts.map(() => reply('1')), reply('E Z'))
@@ -112,9 +110,7 @@ test('a pipeline of many statements keeps the last that succeeded', async () => 
 })
 
 test('the link of a dead session’s statement is cleaned for a session that has none', async () => {
-  const world = await SessionWorld.ready()
-  const [client, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client, other, transport } = await two()
   client.send(parse('', 'SELECT 1'), sync())
   world.answer(0, reply('1 Z'))
   client.transport.lost()
@@ -144,9 +140,7 @@ test('a link on which a session left an older statement is given the newer one',
 })
 
 test('behind a Parse that may fail before the old statement is dropped, a later batch waits', async () => {
-  const world = await SessionWorld.ready()
-  const [client, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client, other, transport } = await two()
   other.send(parse('', 'SELECT secret'), sync())
   world.answer(0, reply('1 Z'))
   transport.take()
@@ -159,9 +153,7 @@ test('behind a Parse that may fail before the old statement is dropped, a later 
 })
 
 test('a kept Parse that fails is tried again', async () => {
-  const world = await SessionWorld.ready()
-  const [client, other] = [world.client(), world.client()]
-  const { transport } = world.backend()
+  const { world, client, other, transport } = await two()
   client.send(parse('', 'SELECT 1'), sync())
   world.answer(0, reply('1 Z'))
   other.send(query('ALTER TABLE'))

@@ -65,6 +65,8 @@ export class TestClient {
   readonly cancelled: Link[] = []
   /** The events that the session logged at info. */
   readonly logged: string[] = []
+  /** How long it waited for links. */
+  readonly waits: number[] = []
 
   constructor(world: SessionWorld, id = 1, wanted: Wishes = []) {
     const parameters = new Parameters(world.names)
@@ -80,7 +82,7 @@ export class TestClient {
       wanted,
       clock: world.clock,
       log: { ...quietLog, info: (event) => void this.logged.push(event) },
-      meter: quietMeter,
+      meter: { ...quietMeter, waited: (ms) => void this.waits.push(ms) },
       maxPacketSize: 2 ** 31 - 1,
       logErrors: world.logErrors,
       leaving: () => world.leaving,
@@ -213,21 +215,50 @@ export class SessionWorld {
   }
 }
 
-/** A client in the middle of something on link 0: it has sent `messages`. */
-export async function asked(...messages: Buffer[]): Promise<{ world: SessionWorld; client: TestClient }> {
-  const world = await SessionWorld.ready()
-  const client = world.client()
-  client.send(...messages)
-  return { world, client }
+export interface Conversation {
+  readonly world: SessionWorld
+  readonly client: TestClient
 }
 
-/** Server messages by letter; `Z`, `ZT`, `ZE` and `E` (an ERROR of `sqlstate`) have bodies. */
+/** A client that has said nothing yet, and a link. */
+export async function silent(settings: Partial<PoolSettings> = {}, mostStatements = 0): Promise<Conversation> {
+  const world = await SessionWorld.ready(settings, mostStatements)
+  return { world, client: world.client() }
+}
+
+/** A client in the middle of something on link 0: it has sent `messages`. */
+export async function asked(...messages: Buffer[]): Promise<Conversation> {
+  const conversation = await silent()
+  conversation.client.send(...messages)
+  return conversation
+}
+
+/** A client whose `message` was answered on link 0 with `answer`. */
+export async function answered(
+  message: Buffer,
+  answer: Buffer,
+  settings: Partial<PoolSettings> = {},
+  mostStatements = 0,
+): Promise<Conversation> {
+  const conversation = await silent(settings, mostStatements)
+  conversation.client.send(message)
+  conversation.world.answer(0, answer)
+  return conversation
+}
+
+/** Two clients and one link, whose server's end is `transport`. */
+export async function two(): Promise<Conversation & { other: TestClient; transport: StillTransport }> {
+  const { world, client } = await silent()
+  return { world, client, other: world.client(), transport: world.backend().transport }
+}
+
+/** Server messages by letter; `Z`, `ZT`, `ZE`, `C`, `C=TAG` and `E` (an ERROR of `sqlstate`) have bodies. */
 export function reply(letters: string, sqlstate = '42601'): Buffer {
   const parts = letters.split(' ').map((letter) => {
     if (letter.startsWith('Z')) return readyForQuery((letter[1] ?? 'I') as 'I' | 'T' | 'E')
     if (letter === 'E') return errorResponse({ severity: 'ERROR', sqlstate, message: 'no' })
     if (letter === 'FATAL') return errorResponse({ severity: 'FATAL', sqlstate, message: 'the end' })
-    if (letter === 'C') return wireMessage('C', 'SELECT 1\0')
+    if (letter.startsWith('C')) return wireMessage('C', `${letter.slice(2) || 'SELECT 1'}\0`)
     return wireMessage(letter, letter === 'D' ? '\0\0' : '')
   })
   return Buffer.concat(parts)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { OwnQueries } from '../../src/pool/own_queries.ts'
 import { query } from '../kit/raw-messages.ts'
-import { reply, SessionWorld } from '../kit/session-world.ts'
+import { reply, silent } from '../kit/session-world.ts'
 import { release, setUp } from './double.ts'
 
 test('a query is late when it has been awaited for the whole limit; each has its own time', () => {
@@ -53,8 +53,7 @@ test('a reset, a check, a RESET ROLE that hangs costs the link after server_conn
 })
 
 test('a link that does not take the parameters of its client is closed, and the request goes to the next one', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
   client.send(query('SELECT 1'))
   world.pool.tick()
@@ -68,8 +67,7 @@ test('a link that does not take the parameters of its client is closed, and the 
 })
 
 test('the wait for a client that does not read its replies is not counted', async () => {
-  const world = await SessionWorld.ready({ server_reset_query_always: true, server_reset_query: 'DISCARD ALL' })
-  const client = world.client()
+  const { world, client } = await silent({ server_reset_query_always: true, server_reset_query: 'DISCARD ALL' })
   client.send(query('SELECT 1'))
   const { link } = world.backend()
   client.transport.full = true
