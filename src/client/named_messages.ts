@@ -35,7 +35,8 @@ export function forwardNamed(named: NamedStatements, statements: LinkStatements,
   }
   const nameStart = nameAt(buffer, position)
   const nameEnd = buffer.indexOf(0, nameStart)
-  if (nameEnd < 0) return asIs(ledger, kind, position)
+  // a name that does not end within its message is the server's to refuse
+  if (nameEnd < 0 || nameEnd > position + lengthAt(buffer, position + 1)) return asIs(ledger, kind, position)
   const name = buffer.toString('latin1', nameStart, nameEnd)
   if (named.isOwn(name)) return asIs(ledger, kind, position)
   if (kind === ASKED.parse) return parse(named, statements, buffer, position, nameStart, nameEnd, name)

@@ -40,7 +40,7 @@ export function rename(buffer: Buffer, position: number, nameStart: number, name
 }
 
 /** What comes behind the message that ends at `end`; more: too little is there to tell. */
-export type Following = 'asks' | 'other' | 'more'
+type Following = 'asks' | 'other' | 'more'
 
 /** Whether the Bind at `position` is followed by a Describe of its portal: the client decodes the rows by the answer. */
 export function followingDescribe(buffer: Buffer, position: number): Following {
@@ -56,6 +56,8 @@ export function describesNext(buffer: Buffer, at: number, type: number, nameStar
   if (buffer[at] !== DESCRIBE) return 'other'
   const name = at + HEADER_LENGTH + 1
   const end = name + nameEnd - nameStart
+  // that of a shorter name may be all that comes
+  if (at + HEADER_LENGTH <= buffer.length && at + 1 + lengthAt(buffer, at + 1) !== end) return 'other'
   if (end > buffer.length) return 'more'
   return buffer[name - 1] === type && buffer.compare(buffer, nameStart, nameEnd, name, end) === 0 ? 'asks' : 'other'
 }

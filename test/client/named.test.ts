@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { NamedServer } from '../kit/named-server.ts'
-import { bind, closeStatement, describeStatement, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { reply, SessionWorld } from '../kit/session-world.ts'
+import { bind, closeStatement, describeStatement, execute, message, parse, query, sync } from '../kit/raw-messages.ts'
+import { answered, reply, SessionWorld, silent } from '../kit/session-world.ts'
 import { direct, plays, SharedLinks } from '../kit/shared-links.ts'
 import { arrivals } from '../kit/splits.ts'
 
@@ -109,8 +109,7 @@ test('messages with a name arrive under the pool’s, however they are cut, and 
     sync(),
   ]
   for (const chunks of arrivals(Buffer.concat(sent))) {
-    const world = await SessionWorld.ready({}, 10)
-    const client = world.client()
+    const { world, client } = await silent({}, 10)
     for (const chunk of chunks) client.session.data(chunk)
     const { transport } = world.backend()
     if (chunks.length === 1) assert.equal(transport.writes.length, 1)
@@ -119,6 +118,38 @@ test('messages with a name arrive under the pool’s, however they are cut, and 
     assert.equal(client.transport.letters(), '1tn2DC3Z')
     assert.equal(client.session.state, 'idle')
   }
+})
+
+test('a message whose name has no end goes out as it is, though the bytes behind it end a name that the session has', async () => {
+  // as long as it says, without the zero
+  const endless = (type: string, body: string) => Buffer.concat([message(type, Buffer.from(body)), sync()])
+  const long = 'n'.repeat(1_000)
+  const cases: [string, Buffer][] = [
+    ['S', endless('D', 'S')],
+    ['S', endless('C', 'S')],
+    ['S', endless('B', '\0')],
+    ['S', endless('P', '')],
+    // the portal's name has none either: the one that is found is longer than the message
+    [long, Buffer.concat([message('B', Buffer.from('a')), Buffer.from(`Q\0${long}\0`)])],
+  ]
+  for (const [name, bytes] of cases) {
+    const { world, client } = await answered(Buffer.concat([parse(name, 'SELECT 1'), sync()]), reply('1 t n Z'), {}, 10)
+    const { transport } = world.backend()
+    client.transport.take()
+    transport.take()
+    client.send(bytes)
+    const sent = transport.take()
+    assert.deepEqual(sent, bytes.subarray(0, sent.length), bytes.toString('latin1', 0, 10))
+    assert.ok(sent.length >= bytes.length - long.length - 3)
+    world.answer(0, reply('E', '08P01'))
+    assert.equal(client.transport.letters(), 'E')
+  }
+})
+
+test('a Parse is not kept back for a Describe of a shorter name', async () => {
+  const { world, client } = await silent({}, 10)
+  client.send(parse('statement_1', 'SELECT 1'), describeStatement('b'), sync())
+  assert.equal(world.backend().transport.letters(), 'PDDS')
 })
 
 test('a Parse of what the link holds is a Parse all the same, described for pglease alone, at every split', async () => {
@@ -147,8 +178,7 @@ test('a Parse of what the link holds is a Parse all the same, described for pgle
 })
 
 test('a Bind longer than what is kept streams under the pool’s name', async () => {
-  const world = await SessionWorld.ready({}, 10)
-  const client = world.client()
+  const { world, client } = await silent({}, 10)
   const value = 'x'.repeat(300_000)
   client.send(parse('a', 'SELECT $1'), sync())
   world.answer(0, reply('1 t n Z'))
@@ -159,8 +189,7 @@ test('a Bind longer than what is kept streams under the pool’s name', async ()
 })
 
 test('a link that dies owes nothing more: what it did not confirm is not there', async () => {
-  const world = await SessionWorld.ready({ pool_size: 1 }, 10)
-  const client = world.client()
+  const { world, client } = await silent({ pool_size: 1 }, 10)
   client.send(parse('a', 'SELECT 1'), sync())
   world.answer(0, reply('1 t n Z'))
   client.send(parse('b', 'SELECT 2'), sync())

@@ -32,6 +32,7 @@ export interface Attack {
 
 const me = { user: 'anyone', database: 'app' }
 const SILENCE = /^$/
+const LONG_NAME = 'n'.repeat(1_000)
 /** An ErrorResponse with FATAL 08P01 and this message. */
 const fatal = (text: string): RegExp => new RegExp(`SFATAL\\.VFATAL\\.C08P01\\.M${text}`)
 /** After a login: the refusal comes behind ReadyForQuery. */
@@ -255,6 +256,12 @@ const AFTER_LOGIN: readonly Attack[] = [
   {
     kind: 'a Parse whose text has no end',
     bytes: () => login(message('P', Buffer.from('\0SELECT')), sync()),
+    answer: /C08P01\.M/,
+    stays: true,
+  },
+  {
+    kind: 'a Bind whose name has no end but that of the message behind it',
+    bytes: () => login(parse(LONG_NAME, 'SELECT 1'), sync(), message('B', Buffer.from('a')), Buffer.from(`Q\0${LONG_NAME}\0`)),
     answer: /C08P01\.M/,
     stays: true,
   },
