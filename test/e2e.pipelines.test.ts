@@ -1,5 +1,6 @@
 // Pipelines, COPY and large messages over shared links are answered as over a direct connection.
 import assert from 'node:assert/strict'
+import { fixedDatabase } from './kit/fixed-database.ts'
 import { bind, copyData, copyDone, copyFail, describePortal, execute, flush, functionCall, parse, query, sync } from './kit/raw-messages.ts'
 import { scenario } from './kit/scenario.ts'
 import { ask, replies, type Step, same, world } from './kit/side-by-side.ts'
@@ -90,6 +91,29 @@ scenario('COPY in and out, and every way in which it fails', async (run) => {
     steps.flatMap((step) => [[0, step] as const, [1, ask(query('SELECT count(*) FROM t'))] as const]),
   )
 })
+
+const LOST = /^ErrorResponse S='(ERROR|FATAL)' C='08P01' M='terminating connection because protocol synchronization was lost'/
+
+scenario(
+  'a Query within a COPY: PostgreSQL ends the connection; of pglease each request gets an error, and the client goes on',
+  async (run) => {
+    const app = await fixedDatabase(run, { facts: { pool_size: 1 }, sql: 'CREATE TABLE t (a int); GRANT ALL ON t TO app' })
+    const [copy, rest] = [query('COPY t FROM STDIN'), [copyData('1\n'), query('SELECT 1')]]
+    const direct = await app.direct()
+    direct.send(copy, ...rest)
+    assert.match(String((await direct.rest()).at(-1)), LOST)
+    const client = await app.raw()
+    for (const ahead of [true, false]) {
+      client.send(copy, ...(ahead ? rest : []))
+      await client.until('G')
+      if (!ahead) client.send(...rest)
+      const [first, second] = [await client.ready(), await client.ready()]
+      assert.match(String(first[0]), /^ErrorResponse S='ERROR' C='08P01' M='unexpected message type 0x51 during COPY/)
+      for (const lines of [first, second]) assert.match(String(lines.at(-2)), LOST)
+      assert.ok((await client.ask(query('SELECT count(*) FROM t'))).includes("DataRow '0'"))
+    }
+  },
+)
 
 scenario('large messages in both directions, and errors of any length', async (run) => {
   const big = 'x'.repeat(1_000_000)

@@ -104,8 +104,10 @@ export class Ledger {
       // Sync and Flush are ignored during COPY-in; any other message but the end makes the COPY fail and is lost with it.
       if (kind === ASKED.sync) this.#copySyncs++
       else this.copyIn = false
-      if (kind !== ASKED.sync && kind !== ASKED.copyEnd) this.#lose()
-      return
+      if (kind === ASKED.sync || kind === ASKED.copyEnd) return
+      // the COPY takes it along, and its client waits for its end all the same
+      if (isWhole(kind)) this.owed++
+      return this.#lose()
     }
     if (kind === ASKED.sync) {
       this.skipping = false

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { PgleaseError } from '../../src/errors.ts'
 import { parameterStatus } from '../../src/wire/reply.ts'
 import { bind, execute, parse, query, sync } from '../kit/raw-messages.ts'
-import { asked, reply, SessionWorld } from '../kit/session-world.ts'
+import { answered, asked, reply, silent } from '../kit/session-world.ts'
 
 test('a link that dies outside a transaction: one ERROR and one ReadyForQuery for each request, and the client stays', async () => {
   const { world, client } = await asked(query('1'), parse('', '2'), bind('', ''), execute(), sync(), query('3').subarray(0, 6))
@@ -63,6 +63,17 @@ test('a link that dies inside a transaction, a batch, COPY or a message ends the
   }
 })
 
+test('a request within a COPY is answered when the server has ended the link for it, sent ahead or in time', async () => {
+  for (const ahead of [true, false]) {
+    const [copy, within] = [query('COPY t FROM STDIN'), query('SELECT 1')]
+    const { world, client } = await asked(copy, ...(ahead ? [within] : []))
+    world.answer(0, reply('G'))
+    if (!ahead) client.send(within)
+    world.answer(0, reply('E FATAL', '08P01'))
+    assert.deepEqual([client.transport.letters(), client.session.state], ['GEEZEZ', 'idle'])
+  }
+})
+
 test('within a reply a client is told nothing, which it would take for the rest of a row', async () => {
   const ends: [string, (of: Awaited<ReturnType<typeof asked>>) => void][] = [
     ['server_lost_in_transaction', ({ world }) => world.backend().transport.lost()],
@@ -79,8 +90,7 @@ test('within a reply a client is told nothing, which it would take for the rest 
 })
 
 test('a link that dies while it is prepared: the request goes to the next one', async () => {
-  const world = await SessionWorld.ready()
-  const client = world.client()
+  const { world, client } = await silent()
   client.session.parts.parameters.set('TimeZone', 'Europe/Vienna')
   client.send(query('SELECT 1'))
   assert.equal(client.session.state, 'preparing')
@@ -121,10 +131,7 @@ test('a link that is closed under its client, because a cancel request did not e
 })
 
 test('a session of session mode whose link is closed under it ends', async () => {
-  const world = await SessionWorld.ready({ pool_mode: 'session' })
-  const client = world.client()
-  client.send(query('1'))
-  world.answer(0, reply('C Z'))
+  const { world, client } = await answered(query('1'), reply('C Z'), { pool_mode: 'session' })
   world.pool.beginCancel(world.backend().link)
   world.pool.endCancel(world.backend().link, false)
   assert.equal(client.closed, 'server_lost_in_session')
