@@ -40,8 +40,8 @@ export class HeldLink implements LinkUser, ChannelsHost {
   #preparing: Link | null = null
   /** Once for a session. */
   #pinLogged = false
-  /** One bit for each tracked parameter that has got the link's own value in this transaction. */
-  #defaulted = 0
+  /** The tracked parameters that have got the link's own value in this transaction; null: none yet. */
+  #defaulted: Set<number> | null = null
   readonly #session: Holder
   readonly #relay: Relay
   readonly #pause: ClientPause
@@ -202,10 +202,13 @@ export class HeldLink implements LinkUser, ChannelsHost {
 
   parameterChanged(name: string, value: string): void {
     const { parameters } = this.parts
-    parameters.set(name, value)
-    const bit = 1 << Math.max(0, parameters.names.index(name))
-    if (this.link?.facts.welcome.get(name) === value) this.#defaulted |= bit
-    else this.#defaulted &= ~bit
+    if (!parameters.set(name, value)) return
+    const index = parameters.names.index(name)
+    if (this.link?.facts.welcome.get(name) !== value) this.#defaulted?.delete(index)
+    else {
+      this.#defaulted ??= new Set()
+      this.#defaulted.add(index)
+    }
   }
 
   linkDrained(): void {
@@ -263,11 +266,11 @@ export class HeldLink implements LinkUser, ChannelsHost {
    */
   #restores(link: Link): boolean {
     const defaulted = this.#defaulted
-    this.#defaulted = 0
+    this.#defaulted = null
     if (!link.wasReset) return false
     link.wasReset = false
     link.forgetSession()
-    restoreWishes(this.parts, defaulted)
+    if (defaulted !== null) restoreWishes(this.parts, defaulted)
     const differing = this.parts.parameters.differing(link.parameters)
     if (differing.length === 0) return false
     prepareLink(link, this.parts, differing, () => this.answered(), 'ask')

@@ -45,11 +45,11 @@ function takeOverSpelling(link: Link, { parameters, transport }: SessionParts, d
   }
 }
 
-/** The parameters of the bits `defaulted`, as far as the startup packet had them, get its values back; the client is told. */
-export function restoreWishes({ parameters, wanted, transport }: SessionParts, defaulted: number): void {
+/** The parameters `defaulted`, as far as the startup packet had them, get its values back; the client is told. */
+export function restoreWishes({ parameters, wanted, transport }: SessionParts, defaulted: ReadonlySet<number>): void {
   for (const [name, value] of wanted) {
     const index = parameters.names.index(name)
-    if ((defaulted & (1 << index)) === 0 || parameters.values[index] === value) continue
+    if (!defaulted.has(index) || parameters.values[index] === value) continue
     parameters.set(name, value)
     transport.write(parameterStatus(parameters.names.names[index] as string, value))
   }

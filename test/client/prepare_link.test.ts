@@ -61,3 +61,16 @@ for (const pool_mode of ['transaction', 'session'] as const) {
     assert.equal(world.pool.lists.count('idle'), pool_mode === 'session' ? 0 : 1)
   })
 }
+
+test('a RESET of something else leaves a client what it has set meanwhile', async () => {
+  const world = await SessionWorld.ready()
+  world.welcome.set('client_encoding', 'UTF8').set('is_superuser', 'off')
+  const client = world.client(1, [['client_encoding', 'UTF8']])
+  client.send(query('SET client_encoding TO latin1'))
+  world.answer(0, parameterStatus('client_encoding', 'UTF8'), reply('C Z'))
+  world.answer(0, wireMessage('C', 'SET\0'), parameterStatus('client_encoding', 'LATIN1'), reply('Z'))
+  client.send(query('RESET ROLE'))
+  world.answer(0, wireMessage('C', 'RESET\0'), parameterStatus('is_superuser', 'off'), reply('Z'))
+  assert.equal(world.backend().transport.letters(), 'QQQ', 'two of ours and the RESET: nothing is set again')
+  assert.equal(client.session.parts.parameters.key.includes('LATIN1'), true)
+})

@@ -113,6 +113,8 @@ export class SessionWorld {
   readonly replicationBackends: ReplicationBackend[] = []
   readonly replications: Replications<ReplicationLink, ReplicationRequest>
   hasServerRole = false
+  /** What servers report at login. */
+  readonly welcome = new Map([['TimeZone', 'UTC']])
   readonly closed: CloseReason[] = []
 
   readonly registry = new StatementRegistry()
@@ -169,7 +171,7 @@ export class SessionWorld {
       },
       server: 'h:1',
       parameters,
-      welcome: new Map([['TimeZone', 'UTC']]),
+      welcome: this.welcome,
       hasServerRole: this.hasServerRole,
     }
   }
