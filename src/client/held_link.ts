@@ -5,8 +5,9 @@ import type { LinkUser } from '../server/link_user.ts'
 import type { ReplyFields } from '../wire/reply.ts'
 import { type ClientPause, PAUSED_FOR } from './client_pause.ts'
 import { isReplaceable, unansweredBy } from './lost_link.ts'
-import { differingParameters, prepareLink, restoreWishes } from './prepare_link.ts'
+import { differingParameters, prepareLink } from './prepare_link.ts'
 import type { Relay } from './relay.ts'
+import { Resets } from './resets.ts'
 import { type ChannelsHost, SessionChannels } from './session_channels.ts'
 import type { SessionTimes } from './session_meter.ts'
 import type { SessionParts } from './session_parts.ts'
@@ -40,8 +41,8 @@ export class HeldLink implements LinkUser, ChannelsHost {
   #preparing: Link | null = null
   /** Once for a session. */
   #pinLogged = false
-  /** The tracked parameters that have got the link's own value in this transaction; null: none yet. */
-  #defaulted: Set<number> | null = null
+  /** Null while the server has reported no parameter in this transaction. */
+  #resets: Resets | null = null
   readonly #session: Holder
   readonly #relay: Relay
   readonly #pause: ClientPause
@@ -201,14 +202,9 @@ export class HeldLink implements LinkUser, ChannelsHost {
   }
 
   parameterChanged(name: string, value: string): void {
-    const { parameters } = this.parts
-    if (!parameters.set(name, value)) return
-    const index = parameters.names.index(name)
-    if (this.link?.facts.welcome.get(name) !== value) this.#defaulted?.delete(index)
-    else {
-      this.#defaulted ??= new Set()
-      this.#defaulted.add(index)
-    }
+    if (!this.parts.parameters.set(name, value)) return
+    this.#resets ??= new Resets(this.parts)
+    this.#resets.reported(this.link as Link, name, value)
   }
 
   linkDrained(): void {
@@ -260,21 +256,11 @@ export class HeldLink implements LinkUser, ChannelsHost {
 
   // How they part.
 
-  /**
-   * `link` has settled. When its client has reset parameters, they get the values of its startup packet, as PostgreSQL does it, not those
-   * that the link began with. True: the server is asked, and `answered` follows.
-   */
+  /** `link` has settled. True: what its client has reset is set to its own values, and `answered` follows. */
   #restores(link: Link): boolean {
-    const defaulted = this.#defaulted
-    this.#defaulted = null
-    if (!link.wasReset) return false
-    link.wasReset = false
-    link.forgetSession()
-    if (defaulted !== null) restoreWishes(this.parts, defaulted)
-    const differing = this.parts.parameters.differing(link.parameters)
-    if (differing.length === 0) return false
-    prepareLink(link, this.parts, differing, () => this.answered(), 'ask')
-    return true
+    const resets = this.#resets
+    this.#resets = null
+    return link.wasReset && (resets ?? new Resets(this.parts)).restore(link, () => this.answered())
   }
 
   /** Session mode: the link has settled, and stays. */

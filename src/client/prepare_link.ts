@@ -44,13 +44,3 @@ function takeOverSpelling(link: Link, { parameters, transport }: SessionParts, d
     }
   }
 }
-
-/** The parameters `defaulted`, as far as the startup packet had them, get its values back; the client is told. */
-export function restoreWishes({ parameters, wanted, transport }: SessionParts, defaulted: ReadonlySet<number>): void {
-  for (const [name, value] of wanted) {
-    const index = parameters.names.index(name)
-    if (!defaulted.has(index) || parameters.values[index] === value) continue
-    parameters.set(name, value)
-    transport.write(parameterStatus(parameters.names.names[index] as string, value))
-  }
-}
