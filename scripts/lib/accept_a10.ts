@@ -4,7 +4,7 @@ import { run } from './run.ts'
 
 const LONGEST_MS = 3 * 3600_000
 /** `simple-16: CPU ratio 1.10 (1.05 to 1.20), ...; asked: CPU ratio ≤ 1.3, target 1.15: target met`. */
-const RESULT = /^(?<name>\S+): (?<figures>.*); asked: (?<asked>.*): (?<verdict>[^:]+)$/gm
+const RESULT = /^(?<name>\S+): (?<figures>.*); asked: (?<asked>.*): (?<verdict>[^:\n]+)$/gm
 
 function figure({ groups }: RegExpMatchArray): Figure {
   const { name = '', figures = '', asked = '', verdict = '' } = groups ?? {}
