@@ -146,10 +146,11 @@ test('a database with one link that clients wait for gives it up for the proof',
   assert.notEqual(running[1]?.link, null, 'which gets a place again at once')
 })
 
-test("links of the pool's own are waited for before others end, but not for ever", async () => {
+/** A limit of two: one place is a busy link of the database that rotates, the other a replication connection of another database. */
+async function besideStream(settings?: Parameters<typeof pooled>[2]) {
   const clock = new FakeClock()
   const budget = new Budget(2)
-  const rotating = await pooled(budget, clock)
+  const rotating = await pooled(budget, clock, settings)
   const streaming = await world(2, 2, budget, clock)
   const own = await rotating.take()
   streaming.source.offer(1)
@@ -159,32 +160,26 @@ test("links of the pool's own are waited for before others end, but not for ever
   const both = [rotating, streaming]
   await passAll(clock, 500, both)
   assert.ok(own.link && client.peer)
+  return { clock, rotating, own, peer: client.peer, both }
+}
+
+test("links of the pool's own are waited for before others end, but not for ever", async () => {
+  const { clock, rotating, peer, both } = await besideStream()
   rotating.source.offer(2)
   await passAll(clock, 750, both)
-  assert.equal(client.peer.closeReason, undefined)
+  assert.equal(peer.closeReason, undefined)
   await passAll(clock, 750, both)
-  assert.equal(client.peer.closeReason, 'rotated')
-  client.peer.gone()
+  assert.equal(peer.closeReason, 'rotated')
+  peer.gone()
   await passAll(clock, 250, both)
   assert.deepEqual(rotating.source.proven, [1, 2])
 })
 
 test('nobody else ends for a pool that its own size keeps from a proof', async () => {
-  const clock = new FakeClock()
-  const budget = new Budget(2)
-  const rotating = await pooled(budget, clock, { pool_size: 1 })
-  const streaming = await world(2, 2, budget, clock)
-  const own = await rotating.take()
-  streaming.source.offer(1)
-  await streaming.settle()
-  const client = new FakeClient()
-  streaming.replications.request(client)
-  const both = [rotating, streaming]
-  await passAll(clock, 500, both)
-  assert.ok(own.link && client.peer)
+  const { clock, rotating, own, peer, both } = await besideStream({ pool_size: 1 })
   rotating.source.offer(2)
   await passAll(clock, 5_000, both)
-  assert.equal(client.peer.closeReason, undefined)
+  assert.equal(peer.closeReason, undefined)
   release(rotating.pool, own)
   await passAll(clock, 500, both)
   assert.deepEqual(rotating.source.proven, [1, 2])
